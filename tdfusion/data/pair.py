@@ -1,0 +1,88 @@
+"""What every data set hands out: one registered infrared / visible pair, and a batch of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tdfusion.errors import InputError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One infrared / visible pair with whatever ground truth its data set has.
+
+    Attributes:
+        ir: infrared image I_a, float32 (1, H, W) in [0, 1].
+        vi: luma of the visible image I_b, float32 (1, H, W) in [0, 1] (BT.601, full range).
+        name: the file stem or scene name, unique in its data set.
+        chroma: (Cb, Cr) of the visible image, float32 (2, H, W) in [0, 1]; None if it is gray.
+        mask: class ids, int64 (H, W); None without segmentation labels.
+        boxes: float32 (n, 5), rows ``class x1 y1 x2 y2`` in pixels, inside the image; None
+            without detection labels, (0, 5) for a labelled image without objects.
+        optimum: int64 (H, W), which source carries the class (synthetic scenes only).
+    """
+
+    ir: Tensor
+    vi: Tensor
+    name: str
+    chroma: Tensor | None = None
+    mask: Tensor | None = None
+    boxes: Tensor | None = None
+    optimum: Tensor | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.ir.shape[-2], self.ir.shape[-1]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs of one size, stacked. Fields as in `Pair`; ``boxes`` stays a list, an entry per image."""
+
+    ir: Tensor  # (B, 1, H, W)
+    vi: Tensor  # (B, 1, H, W)
+    names: tuple[str, ...]
+    mask: Tensor | None = None  # (B, H, W)
+    boxes: tuple[Tensor, ...] | None = None  # B times (n, 5)
+
+    def __len__(self) -> int:
+        return self.ir.shape[0]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        return Batch(
+            ir=self.ir.to(device),
+            vi=self.vi.to(device),
+            names=self.names,
+            mask=None if self.mask is None else self.mask.to(device),
+            boxes=None if self.boxes is None else tuple(b.to(device) for b in self.boxes),
+        )
+
+
+def collate(pairs: Sequence[Pair]) -> Batch:
+    """Stack pairs into a `Batch` (the ``collate_fn`` of a DataLoader).
+
+    Raises:
+        InputError: the pairs differ in size, or only some of them carry labels.
+    """
+    sizes = {p.size for p in pairs}
+    if len(sizes) != 1:
+        listed = ", ".join(f"{p.name} {p.size[0]}x{p.size[1]}" for p in pairs)
+        raise InputError(f"cannot batch pairs of different sizes ({listed}); crop or resize them first")
+    for field in ("mask", "boxes"):
+        without = [p.name for p in pairs if getattr(p, field) is None]
+        if 0 < len(without) < len(pairs):
+            raise InputError(f"{', '.join(without)}: no {field} although the rest of the batch has one")
+    first = pairs[0]
+    return Batch(
+        ir=torch.stack([p.ir for p in pairs]),  # (B, 1, H, W)
+        vi=torch.stack([p.vi for p in pairs]),  # (B, 1, H, W)
+        names=tuple(p.name for p in pairs),
+        mask=None if first.mask is None else torch.stack([p.mask for p in pairs]),
+        boxes=None if first.boxes is None else tuple(p.boxes for p in pairs),
+    )
