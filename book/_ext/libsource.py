@@ -1,0 +1,164 @@
+"""Find definitions in the library's source with ast.
+
+Nothing is imported, so the book shows code and docstrings without torch and without running anything.
+"""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One definition of the library: a module, class, function, method or module-level value."""
+
+    name: str  # dotted, as asked for
+    file: Path
+    node: ast.AST
+    lines: tuple[str, ...]  # the whole file, without line ends
+
+    @property
+    def first(self) -> int:
+        """First line, decorators included, counted from 1."""
+        if isinstance(self.node, ast.Module):
+            return 1
+        decorators = getattr(self.node, "decorator_list", [])
+        return min([self.node.lineno, *(d.lineno for d in decorators)])
+
+    @property
+    def last(self) -> int:
+        """Last line, counted from 1."""
+        return len(self.lines) if isinstance(self.node, ast.Module) else self.node.end_lineno
+
+    @property
+    def docstring(self) -> str | None:
+        holds = isinstance(self.node, ast.Module | ast.ClassDef | Function)
+        return ast.get_docstring(self.node) if holds else None
+
+    def code(self, docstring: bool = True) -> str:
+        """The source as it is written, to the left margin; without the docstring if asked."""
+        kept = list(range(self.first, self.last + 1))
+        if not docstring and self.docstring is not None:
+            text = self.node.body[0]
+            end = text.end_lineno
+            if end < self.last and not self.lines[end].strip():
+                end += 1  # the blank line that follows the docstring
+            kept = [n for n in kept if not text.lineno <= n <= end]
+        return textwrap.dedent("\n".join(self.lines[n - 1] for n in kept)).strip("\n")
+
+
+def module_file(root: Path, module: str) -> Path | None:
+    """The file of a dotted module name under ``root``, or None."""
+    place = root.joinpath(*module.split("."))
+    return next((f for f in (place.with_suffix(".py"), place / "__init__.py") if f.is_file()), None)
+
+
+def load(root: Path, module: str) -> Definition:
+    """A whole module.
+
+    Raises:
+        LookupError: there is no such module.
+    """
+    file = module_file(root, module)
+    if file is None:
+        raise LookupError(f"no module {module} under {root.name or root}")
+    text = file.read_text(encoding="utf-8")
+    return Definition(module, file, ast.parse(text, str(file)), tuple(text.splitlines()))
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """The names that one statement binds."""
+    if isinstance(statement, ast.ClassDef | Function):
+        return {statement.name}
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    if isinstance(statement, ast.AnnAssign):
+        targets = [statement.target]
+    return {t.id for t in targets if isinstance(t, ast.Name)}
+
+
+def locate(root: Path, name: str) -> Definition:
+    """Find ``package.module.Class.method``, a function, a class, a module-level value or a module.
+
+    A name that a module imports from another module of the library is followed to where it is written.
+
+    Raises:
+        LookupError: the name does not exist; the message says which part.
+    """
+    parts = name.split(".")
+    depth = next((n for n in range(len(parts), 0, -1) if module_file(root, ".".join(parts[:n]))), 0)
+    found = load(root, ".".join(parts[:depth] or parts))
+    module = found.name
+    for at, part in enumerate(parts[depth:], start=depth):
+        body = getattr(found.node, "body", [])
+        match = [s for s in body if part in _bound(s)]
+        if not match:
+            for statement in body if at == depth else []:
+                names = {a.asname or a.name: a.name for a in getattr(statement, "names", [])}
+                if isinstance(statement, ast.ImportFrom) and not statement.level and part in names:
+                    return locate(root, ".".join([statement.module, names[part], *parts[at + 1 :]]))
+            raise LookupError(f"{found.file.name}: no {part!r} in {'.'.join(parts[:at])} (module {module})")
+        found = Definition(name, found.file, match[-1], found.lines)  # a later definition replaces an earlier
+    return found
+
+
+def public_names(module: Definition) -> list[str]:
+    """The functions and classes a module offers: those in ``__all__``, else those without underscore."""
+    assert isinstance(module.node, ast.Module)
+    for statement in module.node.body:
+        if "__all__" in _bound(statement):
+            return list(ast.literal_eval(statement.value))
+    return [
+        s.name
+        for s in module.node.body
+        if isinstance(s, ast.ClassDef | Function) and not s.name.startswith("_")
+    ]
+
+
+def parameters(function: Function, method: bool = False) -> list[str]:
+    """The parameters as written, each ``name: type = default``, with ``/`` and ``*`` in their places."""
+    args = function.args
+    positional = [*args.posonlyargs, *args.args]
+    defaults = [None] * (len(positional) - len(args.defaults)) + list(args.defaults)
+    shown = [_parameter(a, d) for a, d in zip(positional, defaults, strict=True)]
+    if args.posonlyargs:
+        shown.insert(len(args.posonlyargs), "/")
+    if args.vararg:
+        shown.append("*" + _parameter(args.vararg, None))
+    elif args.kwonlyargs:
+        shown.append("*")
+    shown += [_parameter(a, d) for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True)]
+    if args.kwarg:
+        shown.append("**" + _parameter(args.kwarg, None))
+    static = any(ast.unparse(d) == "staticmethod" for d in function.decorator_list)
+    return shown[1:] if method and not static else shown
+
+
+def _parameter(arg: ast.arg, default: ast.expr | None) -> str:
+    text = arg.arg + (f": {ast.unparse(arg.annotation)}" if arg.annotation else "")
+    if default is None:
+        return text
+    return text + (" = " if arg.annotation else "=") + ast.unparse(default)
+
+
+def fields(cls: ast.ClassDef, lines: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The annotated fields of a class: (``name: type = default``, what is said of it).
+
+    What is said of a field is the comment on its line, or else the string that stands after it.
+    """
+    found = []
+    for statement, after in zip(cls.body, [*cls.body[1:], None], strict=True):
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+            continue
+        if statement.target.id.startswith("_"):
+            continue
+        _, hash_, said = lines[statement.end_lineno - 1][statement.end_col_offset :].partition("#")
+        value = getattr(after, "value", None) if isinstance(after, ast.Expr) else None
+        if not hash_ and isinstance(value, ast.Constant) and isinstance(value.value, str):
+            said = value.value
+        found.append((ast.unparse(statement), " ".join(said.split())))
+    return found
