@@ -1,0 +1,122 @@
+"""SynthRoad: procedural infrared / visible road scenes with known truth, drawn on the fly.
+
+Made for this book. A scene is drawn once into a buffer of materials (reflectance, temperature,
+emissivity, depth) and then seen by two cameras: the visible one sees reflectance times illumination,
+the infrared one sees temperature and emissivity. See `SynthRoad` for what a pair carries.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tdfusion.data.images import rgb_to_ycbcr
+from tdfusion.data.pair import Pair
+from tdfusion.data.scene_render import render
+from tdfusion.errors import InputError
+
+CLASSES = ("background", "road", "marking", "sign", "cone", "car", "cyclist", "person", "animal")
+"""Class names; the index is the id in ``Pair.mask``."""
+
+BOX_CLASSES = ("person", "car", "cyclist", "sign", "cone", "animal")
+"""Names of the detection classes; the index is the class in ``Pair.boxes``."""
+
+OPTIMUM = ("either", "infrared", "visible", "both")
+"""Names of the ids in ``Pair.optimum``: which source carries the class of a pixel."""
+
+PALETTE = (
+    (44, 52, 64),
+    (122, 126, 134),
+    (250, 240, 180),
+    (66, 133, 244),
+    (255, 138, 36),
+    (0, 172, 160),
+    (160, 110, 220),
+    (228, 52, 70),
+    (170, 112, 60),
+)
+"""RGB colour (0 to 255) of each class, for figures."""
+
+SPLITS = ("train", "test")
+CONDITIONS = ("day", "night", "fog")
+_SHARES = (0.4, 0.4, 0.2)
+_MIN_SIDE, _MAX_SIDE = 32, 640
+
+
+def oracle_weights(optimum: Tensor) -> Tensor:
+    """Infrared weight w_a of the per-pixel oracle: 1 where infrared carries, 0 where visible does.
+
+    Args:
+        optimum: int64 (H, W), ids of `OPTIMUM`.
+
+    Returns:
+        w_a, float32 (1, H, W) in [0, 1]; w_b is ``1 - w_a``.
+    """
+    return torch.tensor([0.5, 1.0, 0.0, 0.5])[optimum][None]  # (1, H, W)
+
+
+class SynthRoad(Dataset[Pair]):
+    """Procedural road scenes; scene ``i`` depends on (seed, split, i) alone.
+
+    Args:
+        split: ``"train"`` or ``"test"``: separate random streams.
+        length: number of scenes.
+        size: (H, W) in pixels, each side 32 to 640.
+        seed: non-negative; another seed gives other scenes.
+
+    Raises:
+        InputError: an unknown split, a length below 1, a size or seed out of range.
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        length: int = 1083,
+        size: tuple[int, int] = (128, 128),
+        seed: int = 0,
+    ) -> None:
+        if split not in SPLITS:
+            raise InputError(f"split {split!r}: SynthRoad has {' and '.join(SPLITS)}")
+        if length < 1:
+            raise InputError(f"length = {length}: SynthRoad needs at least 1 scene")
+        if len(size) != 2 or not all(_MIN_SIDE <= side <= _MAX_SIDE for side in size):
+            raise InputError(f"size = {tuple(size)}: give (H, W), each {_MIN_SIDE} to {_MAX_SIDE} pixels")
+        if seed < 0:
+            raise InputError(f"seed = {seed}: give 0 or a positive integer")
+        self.split, self.length, self.size, self.seed = (
+            split,
+            int(length),
+            (int(size[0]), int(size[1])),
+            int(seed),
+        )
+
+    def __len__(self) -> int:
+        return self.length
+
+    def _stream(self, index: int, part: int) -> np.random.Generator:
+        if not 0 <= index < self.length:
+            raise IndexError(f"scene {index} of {self.length}")
+        entropy = [self.seed, SPLITS.index(self.split), index, part]
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
+
+    def condition(self, index: int) -> str:
+        """``"day"``, ``"night"`` or ``"fog"``, without drawing the scene."""
+        u = self._stream(index, 0).random()
+        return CONDITIONS[int(np.searchsorted(np.cumsum(_SHARES)[:-1], u, side="right"))]
+
+    def __getitem__(self, index: int) -> Pair:
+        condition = self.condition(index)
+        seen = render(self._stream(index, 1), self._stream(index, 2), condition, self.size)
+        rgb = torch.from_numpy(seen.rgb).permute(2, 0, 1).float() / 255.0  # (3, H, W)
+        ycbcr = rgb_to_ycbcr(rgb).clamp(0, 1)
+        return Pair(
+            ir=torch.from_numpy(seen.ir)[None].float() / 255.0,  # (1, H, W)
+            vi=ycbcr[:1],
+            name=f"{self.split}-{index:05d}-{condition}",
+            chroma=ycbcr[1:],
+            mask=torch.from_numpy(seen.mask.astype(np.int64)),
+            boxes=torch.from_numpy(seen.boxes),
+            optimum=torch.from_numpy(seen.optimum.astype(np.int64)),
+        )
