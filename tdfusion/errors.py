@@ -1,4 +1,4 @@
-"""The one exception that a user's input can cause."""
+"""The two exceptions of the library: input that cannot be used, and training that cannot go on."""
 
 from __future__ import annotations
 
@@ -10,3 +10,7 @@ class InputError(ValueError):
     print it after ``tdfusion: error:`` and exit with status 2; in Python it is an ordinary
     ``ValueError``.
     """
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on: a loss is not finite, or G receives no gradient. The message says where."""

@@ -70,9 +70,10 @@ def channel_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor, proj
     per_head = per_head.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)  # (B, heads, c, c)
     attention = (per_head * temperature).softmax(-1)  # (B, heads, c, c)
     # projection(attention v) = (projection attention) v: one C x C matrix per image
-    out = projection.weight.view(channels, heads, 1, channels // heads)  # (C, heads, 1, c)
-    mix = (out @ attention[:, None]).view(batch, channels, channels)  # (B, C, C)
-    return (mix @ v).view(batch, channels, height, width)
+    rows = projection.weight.view(channels, heads, 1, channels // heads)  # (C, heads, 1, c)
+    mix = (rows @ attention[:, None]).view(batch, channels, channels)  # (B, C, C)
+    out = v.transpose(1, 2) @ mix.transpose(1, 2)  # (B, HW, C): written as channels-last
+    return out.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 class QKV(nn.Module):
@@ -131,14 +132,16 @@ class RestormerBlock(nn.Module):
         return x + self.ffn(self.norm_ffn(x))
 
 
-class Encoder(nn.Sequential):
+class Encoder(nn.Module):
     """One modality: 3x3 convolution 1 -> width, then Restormer blocks. (B, 1, H, W) -> (B, width, H, W)."""
 
     def __init__(self, width: int, blocks: int) -> None:
-        super().__init__(conv3x3(1, width), *(RestormerBlock(width) for _ in range(blocks)))
+        super().__init__()
+        self.embed = conv3x3(1, width)
+        self.blocks = nn.Sequential(*(RestormerBlock(width) for _ in range(blocks)))
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.contiguous(memory_format=torch.channels_last))
+        return self.blocks(self.embed(x).contiguous(memory_format=torch.channels_last))
 
 
 class AdaptiveFusion(nn.Module):

@@ -6,7 +6,6 @@ the network can carry numbers but no code.
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 from collections.abc import Iterable, Mapping
@@ -21,12 +20,12 @@ from tdfusion.errors import InputError
 
 # Ours (left) and the authors' (right). Inside a Restormer block the second table applies.
 _MODULES = {
-    "encoder_a.0": "project_in_1",
-    "encoder_b.0": "project_in_2",
-    "encoder_a.1": "encoder1.0",
-    "encoder_a.2": "encoder1.1",
-    "encoder_b.1": "encoder2.0",
-    "encoder_b.2": "encoder2.1",
+    "encoder_a.embed": "project_in_1",
+    "encoder_b.embed": "project_in_2",
+    "encoder_a.blocks.0": "encoder1.0",
+    "encoder_a.blocks.1": "encoder1.1",
+    "encoder_b.blocks.0": "encoder2.0",
+    "encoder_b.blocks.1": "encoder2.1",
     "fusion.temperature_a": "FM.temperature1",
     "fusion.temperature_b": "FM.temperature2",
     "fusion.qkv_a.point": "FM.qkv1",
@@ -62,7 +61,7 @@ _IN_BLOCK = {
 
 
 def released_name(name: str) -> str:
-    """The authors' name of one of F's parameters: ``encoder_a.1.attn.out.weight`` -> ``encoder1.0.attn...``."""
+    """The authors' name of one of F's parameters: ``head.0.weight`` -> ``project_out_0.weight``."""
     module, leaf = re.fullmatch(r"(.*?)(\.weight|\.bias)?", name).groups()
     for ours, theirs in _MODULES.items():
         if module == ours:
@@ -127,7 +126,7 @@ def write_safetensors(path: Path, net: nn.Module, metadata: Mapping[str, str] | 
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
     try:
         save_file(state, scratch, metadata=dict(metadata or {}))
-        os.replace(scratch, path)
+        scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -63,6 +63,16 @@ class Batch:
             boxes=None if self.boxes is None else tuple(b.to(device) for b in self.boxes),
         )
 
+    def with_swapped(self) -> Batch:
+        """Twice the batch: the pairs, then the pairs with their modalities exchanged (labels repeated)."""
+        return Batch(
+            ir=torch.cat([self.ir, self.vi]),  # (2B, 1, H, W)
+            vi=torch.cat([self.vi, self.ir]),  # (2B, 1, H, W)
+            names=self.names * 2,
+            mask=None if self.mask is None else torch.cat([self.mask, self.mask]),
+            boxes=None if self.boxes is None else self.boxes * 2,
+        )
+
 
 def collate(pairs: Sequence[Pair]) -> Batch:
     """Stack pairs into a `Batch` (the ``collate_fn`` of a DataLoader).
