@@ -20,7 +20,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from libcode import place
 from libdocs import bullets, render
-from libsource import Definition, Function, fields, load, locate, parameters, public_names
+from libsource import Definition, Function, fields, full_names, load, locate, parameters, public_names
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -45,7 +45,8 @@ class LibApi(SphinxDirective):
             return []
         for found in [module, *members.values()]:
             self.env.note_dependency(str(found.file))  # a changed file rebuilds the page
-        out = [] if only else self.text(module)
+        self.names = full_names(module)
+        out = [] if only else self.overview(module)
         for name, found in members.items():
             where = nodes.inline("", place(found, self.root), classes=["libcode-place"])
             entry = self.describe(found, f"{self.module}.{name}", name)
@@ -54,7 +55,15 @@ class LibApi(SphinxDirective):
         return out
 
     def text(self, found: Definition) -> list[nodes.Node]:
-        return render((found.docstring or "").splitlines(), self.module)
+        return render((found.docstring or "").splitlines(), self.names)
+
+    def overview(self, module: Definition) -> list[nodes.Node]:
+        """The module's docstring, and the target of ``{py:mod}``."""
+        anchor = f"module-{self.module}"
+        domain = self.env.get_domain("py")
+        domain.note_module(self.module, anchor, "", "", False)
+        domain.note_object(self.module, "module", anchor, location=self.get_location())
+        return [nodes.target("", "", ids=[anchor]), *self.text(module)]
 
     def describe(self, found: Definition, full: str, shown: str, owned: bool = False) -> nodes.Element:
         """One definition with its signature and docstring; a class with its fields and methods."""
@@ -79,7 +88,7 @@ class LibApi(SphinxDirective):
             head += addnodes.desc_returns("", ast.unparse(node.returns))
         body = addnodes.desc_content("", *self.text(found))
         said = fields(node, found.lines) if kind == "class" else []
-        body += [bullets(said, self.module)] if said else []
+        body += [bullets(said, self.names)] if said else []
         for method in methods:
             if not method.name.startswith("_") and ast.get_docstring(method):
                 name = f"{full}.{method.name}"

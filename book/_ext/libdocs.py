@@ -6,16 +6,27 @@ A plain subset that reads alike in a terminal and on a page; what it does not kn
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from docutils import nodes
 from libcode import soft_reference
 
 SECTION = re.compile(r"(Args|Attributes|Returns|Yields|Raises|Sources?|Notes?|Examples?):")
+Names = Mapping[str, str]  # a name as a docstring writes it, and the full name it stands for
 INLINE = re.compile(r"``(.+?)``|`([^`]+)`|(Eqs?\. )\(([0-9]+)\)")
 ITEM = re.compile(r"(\*{0,2}[A-Za-z_][\w., ]*?)(?: \([^)]*\))?: (.*)")
 
 
-def inline(text: str, module: str) -> list[nodes.Node]:
+def link(name: str, names: Names) -> nodes.Node:
+    """A name as code, linked where the reference describes it."""
+    shown = nodes.literal(name, name)
+    head, dot, rest = name.removesuffix("()").partition(".")
+    if not re.fullmatch(r"\w+(\.\w+)*", name.removesuffix("()")):
+        return shown
+    return soft_reference("py", "obj", names.get(head, head) + dot + rest, shown)
+
+
+def inline(text: str, names: Names) -> list[nodes.Node]:
     """Running text: ``code``, `name of this module` and Eq. (n) become literals and links."""
     out: list[nodes.Node] = []
     at = 0
@@ -25,12 +36,7 @@ def inline(text: str, module: str) -> list[nodes.Node]:
         if code:
             out.append(nodes.literal(code, code))
         elif name:
-            shown = nodes.literal(name, name)
-            target = name.removesuffix("()")
-            plain = re.fullmatch(r"[\w.]+", target) is None
-            out.append(
-                shown if plain else soft_reference("py", "obj", target, shown, **{"py:module": module})
-            )
+            out.append(link(name, names))
         else:
             out.append(nodes.Text(eq))
             out.append(soft_reference("math", "eq", f"eq-{number}", nodes.inline("", f"({number})")))
@@ -61,7 +67,7 @@ def blocks(lines: list[str]) -> list[list[str]]:
     return [b for b in out if b]
 
 
-def render(lines: list[str], module: str) -> list[nodes.Node]:
+def render(lines: list[str], names: Names) -> list[nodes.Node]:
     """A docstring's lines as nodes: paragraphs, lists, sections, code."""
     out: list[nodes.Node] = []
     for block in blocks(lines):
@@ -72,9 +78,9 @@ def render(lines: list[str], module: str) -> list[nodes.Node]:
             out.append(nodes.paragraph("", "", nodes.strong("", head.removesuffix(":"))))
             inner = [x[indent:] for x in inner]
             items = _items(inner) if head in ("Args:", "Attributes:", "Raises:") else []
-            out += [bullets(items, module)] if items else render(inner, module)
+            out += [bullets(items, names)] if items else render(inner, names)
         elif head.startswith(("- ", "* ")):
-            item = nodes.list_item("", nodes.paragraph("", "", *inline(_join([head[2:], *rest]), module)))
+            item = nodes.list_item("", nodes.paragraph("", "", *inline(_join([head[2:], *rest]), names)))
             if out and isinstance(out[-1], nodes.bullet_list):
                 out[-1] += item
             else:
@@ -86,7 +92,7 @@ def render(lines: list[str], module: str) -> list[nodes.Node]:
         else:
             text = _join(block)
             text = text[:-1] if text.endswith("::") else text
-            out.append(nodes.paragraph("", "", *inline(text, module)))
+            out.append(nodes.paragraph("", "", *inline(text, names)))
     return out
 
 
@@ -108,9 +114,9 @@ def _items(lines: list[str]) -> list[tuple[str, str]]:
     return items
 
 
-def bullets(items: list[tuple[str, str]], module: str) -> nodes.bullet_list:
-    out = nodes.bullet_list(bullet="-", classes=["libapi-items"])
+def bullets(items: list[tuple[str, str]], names: Names) -> nodes.bullet_list:
+    out = nodes.bullet_list(bullet="-")
     for name, said in items:
-        text = [nodes.Text(": "), *inline(said, module)] if said else []
-        out += nodes.list_item("", nodes.paragraph("", "", nodes.literal(name, name), *text))
+        text = [nodes.Text(": "), *inline(said, names)] if said else []
+        out += nodes.list_item("", nodes.paragraph("", "", link(name, names), *text))
     return out

@@ -119,6 +119,17 @@ def public_names(module: Definition) -> list[str]:
     ]
 
 
+def full_names(module: Definition) -> dict[str, str]:
+    """What the names of a module stand for: its own definitions and its imports, each with the full name."""
+    assert isinstance(module.node, ast.Module)
+    names = {}
+    for statement in module.node.body:
+        if isinstance(statement, ast.ImportFrom) and not statement.level:
+            names |= {a.asname or a.name: f"{statement.module}.{a.name}" for a in statement.names}
+        names |= {name: f"{module.name}.{name}" for name in _bound(statement)}
+    return names
+
+
 def parameters(function: Function, method: bool = False) -> list[str]:
     """The parameters as written, each ``name: type = default``, with ``/`` and ``*`` in their places."""
     args = function.args
