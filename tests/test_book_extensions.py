@@ -15,6 +15,7 @@ import tdfusion.data.pair
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "book" / "_ext"))
 
+from fresh import frame_digest  # noqa: E402
 from libdocs import render  # noqa: E402
 from libsource import fields, full_names, load, locate, parameters, public_names  # noqa: E402
 from paper_equations import number_of  # noqa: E402
@@ -93,10 +94,11 @@ def test_a_method_comes_to_the_left_margin_and_decorators_come_along(root: Path)
     assert locate(root, "pack.mod.LIMIT").code() == "LIMIT = 3  # pixels"
 
 
-def test_the_docstring_can_be_left_out_and_comments_stay(root: Path) -> None:
-    code = locate(root, "pack.mod.f").code(docstring=False)
+def test_docstrings_can_be_left_out_and_comments_stay(root: Path) -> None:
+    code = locate(root, "pack.mod.f").code(docstrings=False)
     assert code.splitlines()[2:] == ["    # a comment stays", "    return I_a"]
-    assert locate(root, "pack.other.helper").code(docstring=False) == "def helper(g):\n    return g"
+    assert locate(root, "pack.other.helper").code(docstrings=False) == "def helper(g):\n    return g"
+    assert "Look at" not in locate(root, "pack.mod.C").code(docstrings=False)
 
 
 def test_an_imported_name_is_followed_to_where_it_is_written(root: Path) -> None:
@@ -174,6 +176,17 @@ def test_docstrings_become_paragraphs_lists_and_code() -> None:
 )
 def test_the_label_states_the_number(label: str, number: str | None) -> None:
     assert number_of(label) == number
+
+
+def test_a_changed_style_sheet_or_extension_makes_the_book_anew(tmp_path: Path) -> None:
+    for name in ("_ext/a.py", "_static/deep/book.css"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("one")
+    seen = {frame_digest(tmp_path)}
+    for name in ("_ext/a.py", "_static/deep/book.css"):
+        (tmp_path / name).write_text("two")
+        seen.add(frame_digest(tmp_path))
+    assert len(seen) == 3
 
 
 def build(root: Path, page: str) -> tuple[str, str]:

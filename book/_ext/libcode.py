@@ -55,7 +55,7 @@ class LibCode(SphinxDirective):
             logger.warning("libcode %s: %s", name, error.args[0], location=self.get_location())
             return []
         self.env.note_dependency(str(found.file))  # a changed file rebuilds the page
-        source = found.code(docstring="nodoc" not in self.options)
+        source = found.code(docstrings="nodoc" not in self.options)
         code = nodes.literal_block(source, source, language="python")
         title = nodes.paragraph(classes=["libcode-title"])
         title += soft_reference("py", "obj", name, nodes.literal(name, name, classes=["xref", "py"]))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+DOCUMENTED = ast.Module | ast.ClassDef | Function
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,18 @@ class Definition:
 
     @property
     def docstring(self) -> str | None:
-        holds = isinstance(self.node, ast.Module | ast.ClassDef | Function)
-        return ast.get_docstring(self.node) if holds else None
+        return ast.get_docstring(self.node) if isinstance(self.node, DOCUMENTED) else None
 
-    def code(self, docstring: bool = True) -> str:
-        """The source as it is written, to the left margin; without the docstring if asked."""
-        kept = list(range(self.first, self.last + 1))
-        if not docstring and self.docstring is not None:
-            text = self.node.body[0]
-            end = text.end_lineno
-            if end < self.last and not self.lines[end].strip():
-                end += 1  # the blank line that follows the docstring
-            kept = [n for n in kept if not text.lineno <= n <= end]
+    def code(self, docstrings: bool = True) -> str:
+        """The source as it is written, to the left margin; without docstrings (its own, its methods') if asked."""
+        left_out: set[int] = set()
+        for node in ast.walk(self.node) if not docstrings else ():
+            if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
+                text = node.body[0]
+                left_out |= {*range(text.lineno, text.end_lineno + 1)}
+                if text.end_lineno < self.last and not self.lines[text.end_lineno].strip():
+                    left_out.add(text.end_lineno + 1)  # the blank line that follows
+        kept = [n for n in range(self.first, self.last + 1) if n not in left_out]
         return textwrap.dedent("\n".join(self.lines[n - 1] for n in kept)).strip("\n")
 
 
