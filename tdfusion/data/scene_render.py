@@ -1,10 +1,34 @@
-"""Draw one SynthRoad scene."""
+"""One SynthRoad scene from its random streams: plan, paint, look."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from tdfusion.data import scene_figures, scene_objects
+from tdfusion.data.scene_cameras import Noisy, see_infrared, see_visible
+from tdfusion.data.scene_canvas import Canvas, Dice
+from tdfusion.data.scene_ground import draw_ground, draw_sky
+from tdfusion.data.scene_plan import Plan, Thing, make_plan
+from tdfusion.data.scene_sides import draw_hedge, draw_houses
+
+_DRAW: dict[str, Callable[[Canvas, Plan, Thing], None]] = {
+    "person": scene_figures.draw_person,
+    "bystander": scene_figures.draw_bystander,
+    "animal": scene_figures.draw_animal,
+    "cyclist": scene_figures.draw_cyclist,
+    "car": scene_objects.draw_car,
+    "sign": scene_objects.draw_sign,
+    "cone": scene_objects.draw_cone,
+    "tree": scene_objects.draw_tree,
+    "trunk": scene_objects.draw_trunk,
+    "post": scene_objects.draw_post,
+    "boulder": scene_objects.draw_boulder,
+    "vent": scene_objects.draw_vent,
+    "lamp": scene_objects.draw_lamp,
+}
 
 
 @dataclass(frozen=True)
@@ -21,62 +45,35 @@ class Seen:
 def render(
     world: np.random.Generator, sensor: np.random.Generator, condition: str, size: tuple[int, int]
 ) -> Seen:
-    """Draw a scene from the stream ``world`` and add noise from the stream ``sensor``."""
-    height, width = size
-    v, u = np.mgrid[0:height, 0:width].astype(np.float32)
-    y, x = (v + 0.5) / height, (u + 0.5) / width
-    light = {"day": 1.0, "night": 0.35, "fog": 0.75}[condition]
-    rgb = np.empty((height, width, 3), np.float32)
-    ir = np.full(size, 0.3, np.float32)
-    mask = np.zeros(size, np.uint8)
-    instance = np.zeros(size, np.int16)
-    optimum = np.ones(size, np.uint8)
+    """Draw a scene from the stream ``world``; the stream ``sensor`` gives the noise of the cameras."""
+    dice = Dice(world)
+    plan = make_plan(dice, condition, size)
+    canvas = Canvas(plan.camera)
+    draw_sky(canvas, plan, dice.fork())
+    draw_ground(canvas, plan, dice.fork())
+    hedge, houses = dice.fork(), dice.fork()
+    behind = [t for t in plan.things if t.kind == "tree" and t.lateral * plan.green > plan.hedge]
+    for thing in behind:
+        _DRAW[thing.kind](canvas, plan, thing)
+    draw_houses(canvas, plan, houses)
+    draw_hedge(canvas, plan, hedge)
+    for thing in plan.things:
+        if thing not in behind:
+            _DRAW[thing.kind](canvas, plan, thing)
+    noise = Noisy(sensor)
+    rgb = see_visible(canvas, plan, noise)
+    ir = see_infrared(canvas, plan, noise)
+    return Seen(ir, rgb, canvas.mask, _boxes(canvas), canvas.optimum)
 
-    horizon, centre = world.uniform(0.36, 0.44), world.uniform(0.42, 0.58)
-    texture = world.random((16, 16), dtype=np.float32)[(y * 15.99).astype(int), (x * 15.99).astype(int)]
-    rgb[:] = (0.45, 0.6, 0.8)
-    verge = y > horizon
-    rgb[verge] = np.array([0.25, 0.4, 0.2], np.float32) * (0.5 + texture[verge, None])
-    ir[~verge] = 0.12
-    depth = np.maximum(y - horizon, 1e-3)
-    road = verge & (np.abs(x - centre) < 0.9 * depth)
-    rgb[road], mask[road], optimum[road] = 0.35, 1, 2
-    ir[road] = (0.25 + 0.4 * texture)[road]
-    dash = road & (np.abs(x - centre) < 0.03 * depth / 0.5) & ((1 / depth) % 2 < 1.2)
-    rgb[dash], mask[dash] = 0.9, 2
 
-    kinds = [  # class id, box class, on the road, height, width / height, rgb, ir, optimum
-        (5, 1, True, 0.55, 1.3, (0.6, 0.15, 0.15), 0.75, 3),
-        (6, 2, True, 0.6, 0.6, (0.2, 0.2, 0.7), 0.8, 3),
-        (4, 4, True, 0.3, 0.6, (0.95, 0.5, 0.1), 0.45, 2),
-        (3, 3, True, 0.7, 0.35, (0.9, 0.9, 0.95), 0.4, 2),
-        (7, 0, False, 0.7, 0.35, (0.25, 0.35, 0.2), 0.9, 1),
-        (8, 5, False, 0.35, 1.4, (0.3, 0.3, 0.2), 0.85, 1),
-    ]
-    drawn = []
-    for z in np.sort(world.uniform(0.15, 0.45, 9)):
-        kind = kinds[world.integers(len(kinds))]
-        label, box, on_road, tall, aspect, colour, heat, best = kind
-        side = world.choice((-1.0, 1.0))
-        cx = centre + side * z * (world.uniform(0.0, 0.7) if on_road else world.uniform(1.05, 1.5))
-        h = tall * z
-        inside = (np.abs(x - cx) < h * aspect / 2) & (y < horizon + z) & (y > horizon + z - h)
-        rgb[inside], ir[inside], mask[inside], optimum[inside] = colour, heat, label, best
-        drawn.append(box)
-        instance[inside] = len(drawn)
-
-    rgb = rgb * light + sensor.standard_normal(rgb.shape, dtype=np.float32) * 0.02
-    ir = ir + sensor.standard_normal(size, dtype=np.float32) * 0.02
+def _boxes(canvas: Canvas) -> np.ndarray:
+    """Tight boxes of the pixels that each object still shows; see `SynthRoad` for the rule."""
     rows = []
-    for number, box in enumerate(drawn, start=1):
-        ys, xs = np.nonzero(instance == number)
-        if len(ys) and np.ptp(ys) >= 2 and np.ptp(xs) >= 2:
-            rows.append((box, xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
-    boxes = np.array(rows, np.float32).reshape(-1, 5)
-    return Seen(
-        ir=(np.clip(ir, 0, 1) * 255 + 0.5).astype(np.uint8),
-        rgb=(np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8),
-        mask=mask,
-        boxes=boxes,
-        optimum=optimum,
-    )
+    for number, (box, painted) in enumerate(canvas.objects[1:], start=1):
+        y, x = np.nonzero(canvas.instance == number)
+        if len(y) < max(12, 0.3 * painted):
+            continue
+        x0, y0, x1, y1 = x.min(), y.min(), x.max() + 1, y.max() + 1
+        if min(x1 - x0, y1 - y0) >= 3:
+            rows.append((box, x0, y0, x1, y1))
+    return np.array(rows, np.float32).reshape(-1, 5)

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from tdfusion.data.images import rgb_to_ycbcr
 from tdfusion.data.pair import Pair
+from tdfusion.data.scene_labels import BOX_CLASSES, CLASSES, OPTIMUM, PALETTE
 from tdfusion.data.scene_render import render
 from tdfusion.errors import InputError
 

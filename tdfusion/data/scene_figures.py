@@ -1,0 +1,201 @@
+"""People, animals and cyclists of SynthRoad, made of tapered limbs."""
+
+from __future__ import annotations
+
+from tdfusion.data.scene_canvas import Brush, Canvas, Dice, material
+from tdfusion.data.scene_labels import ANIMAL, BOTH, BOX_CLASSES, CYCLIST, INFRARED, PERSON, VISIBLE
+from tdfusion.data.scene_plan import Plan, Thing
+
+_SKIN = ((0.45, 0.29, 0.21), (0.30, 0.18, 0.11), (0.16, 0.09, 0.06))
+_BRIGHT = (
+    (0.62, 0.08, 0.07),
+    (0.70, 0.66, 0.60),
+    (0.65, 0.45, 0.05),
+    (0.08, 0.20, 0.55),
+    (0.05, 0.38, 0.36),
+    (0.60, 0.22, 0.40),
+)
+_DARK = ((0.05, 0.05, 0.06), (0.05, 0.06, 0.10), (0.09, 0.07, 0.05), (0.10, 0.10, 0.11))
+_FUR = ((0.20, 0.12, 0.06), (0.12, 0.08, 0.05), (0.28, 0.20, 0.12))
+
+
+def draw_person(canvas: Canvas, plan: Plan, thing: Thing) -> None:
+    """A walker on the verge: warm, in the colours of the hedge, so that infrared alone shows them."""
+    brush = Brush(
+        canvas,
+        thing.lateral,
+        thing.z,
+        label=PERSON,
+        box=BOX_CLASSES.index("person"),
+        optimum=INFRARED,
+        hide_visible=thing.dice.between(0.86, 0.97),
+        beside=plan.green * 1.1,
+    )
+    _walker(brush, thing.dice, plan.climate.body_heat, _DARK)
+    brush.finish()
+
+
+def draw_bystander(canvas: Canvas, plan: Plan, thing: Thing) -> None:
+    """A walker before the houses: bright clothes, as warm as the patches on the wall behind."""
+    brush = Brush(
+        canvas,
+        thing.lateral,
+        thing.z,
+        label=PERSON,
+        box=BOX_CLASSES.index("person"),
+        optimum=VISIBLE,
+        hide_heat=thing.dice.between(0.8, 0.95),
+        beside=-plan.green * 1.1,
+    )
+    canvas.shade(brush.u, brush.v, 0.5 * brush.scale, 0.16 * brush.scale, 0.6)
+    _walker(brush, thing.dice, plan.climate.body_heat, _BRIGHT)
+    brush.finish()
+
+
+def _walker(brush: Brush, dice: Dice, warmth: float, wardrobe: tuple) -> None:
+    """Legs in stride or side by side, swinging arms, head and hair."""
+    h = dice.between(1.58, 1.88)
+    way, stride = dice.pick((-1.0, 1.0)), dice.pick((0.06, 0.10, 0.22, 0.26))
+    coat, trousers, skin = dice.pick(wardrobe), dice.pick(_DARK), dice.pick(_SKIN)
+    if dice.chance(0.4):
+        trousers = tuple(2.5 * c for c in trousers)
+    coat_m = material(coat, warmth + dice.between(-0.5, 0.8))
+    leg_m = material(trousers, warmth * 0.85 + dice.between(-0.5, 0.5))
+    far_m = material(tuple(0.7 * c for c in trousers), warmth * 0.75)
+    shoe_m = material((0.04, 0.035, 0.03), warmth * 0.3)
+    skin_m = material(skin, warmth * 1.6)
+    hair_m = material((0.05, 0.035, 0.025), warmth * 1.15)
+    hip, chest, neck = 0.51 * h, 0.77 * h, 0.85 * h
+    slim = dice.between(0.9, 1.15)
+    back, front = -way * stride * h * 0.55, way * stride * h * 0.6
+    knee_back, knee_front = back * 0.35, front * 0.62
+    arm = stride * h * 0.55
+    parts = [
+        (0, neck - 0.05 * h, -way * arm, 0.60 * h, 0.045 * h, 0.036 * h, coat_m),
+        (-way * arm, 0.60 * h, -way * arm * 0.9, 0.46 * h, 0.034 * h, 0.026 * h, coat_m),
+        (-0.03 * h, hip, knee_back - 0.01, 0.28 * h, 0.070 * h * slim, 0.050 * h, far_m),
+        (knee_back - 0.01, 0.28 * h, back, 0.04 * h, 0.048 * h, 0.032 * h, far_m),
+        (back, 0.025 * h, back + way * 0.09, 0.02 * h, 0.03 * h, 0.022 * h, shoe_m),
+        (0.03 * h, hip, knee_front, 0.28 * h, 0.074 * h * slim, 0.052 * h, leg_m),
+        (knee_front, 0.28 * h, front, 0.04 * h, 0.050 * h, 0.033 * h, leg_m),
+        (front, 0.025 * h, front + way * 0.10, 0.02 * h, 0.03 * h, 0.022 * h, shoe_m),
+        (0, neck - 0.02 * h, 0, 0.92 * h, 0.030 * h, 0.032 * h, skin_m),
+        (0, hip - 0.02 * h, 0, chest, 0.098 * h * slim, 0.112 * h * slim, coat_m),
+        (0, 0.938 * h, way * 0.004 * h, 0.925 * h, 0.062 * h, 0.052 * h, hair_m),
+        (way * 0.018 * h, 0.918 * h, way * 0.022 * h, 0.895 * h, 0.047 * h, 0.040 * h, skin_m),
+        (0.09 * way * h * slim, chest, way * arm, 0.62 * h, 0.046 * h, 0.036 * h, coat_m),
+        (way * arm, 0.62 * h, way * (arm + 0.05 * h), 0.49 * h, 0.034 * h, 0.026 * h, coat_m),
+        (way * (arm + 0.055 * h), 0.475 * h, way * (arm + 0.06 * h), 0.465 * h, 0.025 * h, 0.022 * h, skin_m),
+    ]
+    brush.limbs(parts)
+
+
+def draw_animal(canvas: Canvas, plan: Plan, thing: Thing) -> None:
+    """A deer or a dog on the verge: warm, coloured like dry leaves."""
+    dice, warmth = thing.dice, plan.climate.body_heat
+    brush = Brush(
+        canvas,
+        thing.lateral,
+        thing.z,
+        label=ANIMAL,
+        box=BOX_CLASSES.index("animal"),
+        optimum=INFRARED,
+        hide_visible=dice.between(0.86, 0.97),
+        beside=plan.green * 1.5,
+    )
+    deer, way = dice.chance(0.6), dice.pick((-1.0, 1.0))
+    s = dice.between(0.9, 1.1) * (1.0 if deer else 0.72)
+    coat, tint = material(dice.pick(_FUR), warmth * 0.95), dice.pick(_FUR)
+    far = material(tuple(0.7 * c for c in tint), warmth * 0.8)
+    warm = material(tint, warmth * 1.45)
+    tall, long = 0.95 * s, 0.52 * s
+    nod = dice.between(-0.25, 0.25) * s
+    neck_x, neck_y = way * (long + 0.28 * s), tall + 0.38 * s + nod
+    parts = []
+    for x, step, what in ((-0.9, 0.06, far), (0.8, -0.05, far), (-1.0, -0.04, coat), (0.92, 0.05, coat)):
+        foot = way * (x * long + step)
+        parts += [
+            (way * x * long, tall - 0.1 * s, foot, 0.42 * s, 0.085 * s, 0.045 * s, what),
+            (foot, 0.42 * s, foot - way * 0.02, 0.03 * s, 0.04 * s, 0.03 * s, what),
+        ]
+    parts += [
+        (-way * long, tall, way * long, tall + 0.03 * s, 0.20 * s, 0.19 * s, coat),
+        (way * long, tall + 0.06 * s, neck_x, neck_y, 0.13 * s, 0.085 * s, coat),
+        (neck_x, neck_y + 0.02 * s, neck_x + way * 0.22 * s, neck_y - 0.06 * s, 0.09 * s, 0.045 * s, warm),
+        (
+            neck_x - way * 0.02,
+            neck_y + 0.06 * s,
+            neck_x - way * 0.1 * s,
+            neck_y + 0.2 * s,
+            0.035 * s,
+            0.02 * s,
+            warm,
+        ),
+        (
+            -way * (long + 0.1 * s),
+            tall + 0.1 * s,
+            -way * (long + 0.24 * s),
+            tall - 0.1 * s,
+            0.05 * s,
+            0.02 * s,
+            coat,
+        ),
+    ]
+    if deer and dice.chance(0.5):
+        horn = material((0.25, 0.2, 0.14), warmth * 0.4)
+        for lean in (0.02, -0.2):
+            tip = (neck_x + way * lean * s, neck_y + 0.42 * s)
+            parts.append((neck_x, neck_y + 0.08 * s, *tip, 0.022 * s, 0.014 * s, horn))
+    brush.limbs(parts)
+    brush.finish()
+
+
+def draw_cyclist(canvas: Canvas, plan: Plan, thing: Thing) -> None:
+    """A rider seen from the side or from behind: bright, and working hard."""
+    dice, warmth = thing.dice, plan.climate.body_heat * 1.15
+    brush = Brush(
+        canvas, thing.lateral, thing.z, label=CYCLIST, box=BOX_CLASSES.index("cyclist"), optimum=BOTH
+    )
+    canvas.shade(brush.u, brush.v, 0.9 * brush.scale, 0.14 * brush.scale, 0.6)
+    tyre, frame = material((0.03, 0.03, 0.03), 2.5), material(dice.pick(_BRIGHT), 0.5, 0.7)
+    coat, legs = material(dice.pick(_BRIGHT), warmth), material(dice.pick(_DARK), warmth * 0.9)
+    skin, helmet = material(dice.pick(_SKIN), warmth * 1.45), material(dice.pick(_BRIGHT), warmth * 0.7)
+    way = dice.pick((-1.0, 1.0))
+    if dice.chance(0.45):
+        wheels = [(way * x, 0.34, way * x, 0.34, 0.34, 0.34, tyre, 0.275) for x in (-0.52, 0.52)]
+        parts = [
+            *wheels,
+            (way * -0.52, 0.34, way * -0.12, 0.42, 0.025, 0.025, frame),
+            (way * -0.12, 0.42, way * -0.22, 0.88, 0.028, 0.025, frame),
+            (way * -0.12, 0.42, way * 0.36, 0.80, 0.028, 0.028, frame),
+            (way * -0.2, 0.80, way * 0.36, 0.82, 0.026, 0.026, frame),
+            (way * 0.52, 0.34, way * 0.36, 0.96, 0.025, 0.025, frame),
+            (way * -0.2, 0.95, way * 0.14, 0.72, 0.10, 0.075, legs),
+            (way * 0.14, 0.72, way * -0.02, 0.30, 0.07, 0.05, legs),
+            (way * -0.02, 0.28, way * 0.1, 0.27, 0.045, 0.035, tyre),
+            (way * -0.2, 0.98, way * 0.1, 1.42, 0.15, 0.16, coat),
+            (way * 0.1, 1.38, way * 0.28, 1.14, 0.065, 0.05, coat),
+            (way * 0.28, 1.14, way * 0.42, 1.02, 0.048, 0.04, skin),
+            (way * 0.18, 1.58, way * 0.19, 1.62, 0.10, 0.10, skin),
+            (way * 0.16, 1.66, way * 0.2, 1.68, 0.105, 0.10, helmet),
+        ]
+    else:
+        parts = [
+            (0, 0.34, 0, 0.36, 0.05, 0.05, tyre),
+            (0, 0.03, 0, 0.66, 0.045, 0.045, tyre),
+            (-0.24, 1.04, 0.24, 1.04, 0.025, 0.025, frame),
+            (-0.11, 0.95, -0.15, 0.62, 0.10, 0.08, legs),
+            (-0.15, 0.62, -0.13, 0.30, 0.075, 0.055, legs),
+            (0.11, 0.95, 0.15, 0.55, 0.10, 0.08, legs),
+            (0.15, 0.55, 0.13, 0.18, 0.075, 0.055, legs),
+            (0, 0.92, 0, 1.02, 0.15, 0.15, legs),
+            (0, 1.02, 0, 1.38, 0.16, 0.19, coat),
+            (-0.17, 1.36, -0.27, 1.08, 0.07, 0.055, coat),
+            (0.17, 1.36, 0.27, 1.08, 0.07, 0.055, coat),
+            (0, 1.55, 0, 1.60, 0.085, 0.10, skin),
+            (0, 1.63, 0, 1.66, 0.11, 0.105, helmet),
+        ]
+    brush.limbs(parts)
+    if plan.climate.lamps:
+        brush.light(0.0, 0.7, 0.12 * plan.climate.lamps, (1.0, 0.12, 0.06))
+    brush.finish()
