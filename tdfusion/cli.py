@@ -64,6 +64,13 @@ def _add_fuse(commands: argparse._SubParsersAction) -> None:
         help="minmax (default): stretch every result to the full range, as the released code does; "
         "none: keep F's values",
     )
+    fuse.add_argument(
+        "--match",
+        choices=("none", "ir", "vi"),
+        default="none",
+        help="for one view at two resolutions, as in RoadScene: ir resizes the visible image to the infrared one, "
+        "vi the other way round; none (default) refuses pairs of two sizes",
+    )
     fuse.add_argument("--overwrite", action="store_true", help="fuse again where a result exists already")
     fuse.set_defaults(func=_fuse)
 
@@ -76,7 +83,9 @@ def _fuse(arguments: argparse.Namespace) -> int:
     keep_freed_memory()
     pairs = match_pairs(arguments.ir, arguments.vi, arguments.out)
     F = FusionNet.from_file(arguments.weights).to(_device(arguments.device))
-    written = fuse_files(F, pairs, minmax=arguments.stretch == "minmax", overwrite=arguments.overwrite)
+    written = fuse_files(
+        F, pairs, minmax=arguments.stretch == "minmax", match=arguments.match, overwrite=arguments.overwrite
+    )
     kept = len(pairs) - len(written)
     kept_words = f"; {kept} existed already (--overwrite fuses them again)" if kept else ""
     print(f"{len(written)} fused into {arguments.out}{kept_words}")

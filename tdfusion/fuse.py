@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from tdfusion.data.geometry import resize_image
 from tdfusion.data.images import IMAGE_SUFFIXES, list_images, read_gray, read_visible, write_png, ycbcr_to_rgb
 from tdfusion.errors import InputError
 
@@ -41,6 +43,9 @@ def fuse(F: nn.Module, ir: Tensor, vi: Tensor, minmax: bool = True) -> Tensor:
     device = next(F.parameters()).device
     I_f = F(ir[None].to(device), vi[None].to(device))  # (1, 1, H, W)
     return (stretch(I_f) if minmax else I_f)[0].cpu()
+
+
+Match = Literal["none", "ir", "vi"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ def fuse_files(
     pairs: Iterable[FilePair],
     *,
     minmax: bool = True,
+    match: Match = "none",
     overwrite: bool = False,
     progress: bool = True,
 ) -> list[Path]:
@@ -94,6 +100,15 @@ def fuse_files(
     F sees the luma; Cb and Cr of the visible image are put back unchanged. Every file appears whole or
     not at all. Work done before an error stays; with ``overwrite=False`` files that exist are kept and
     skipped, so the same call resumes after the cause is mended.
+
+    Args:
+        F: a trained fusion network.
+        pairs: see `match_pairs`.
+        minmax: stretch every result, see `stretch`.
+        match: for one view at two resolutions (RoadScene): ``"ir"`` resizes the visible image to the
+            infrared one, ``"vi"`` the other way round; ``"none"`` asks for equal sizes.
+        overwrite: fuse again where the result exists.
+        progress: a bar for more than one pair.
 
     Returns:
         The files written, without those skipped.
@@ -108,12 +123,7 @@ def fuse_files(
         if pair.out.exists() and not overwrite:
             continue
         try:
-            ir = read_gray(pair.ir)  # (1, H, W)
-            vi, chroma = read_visible(pair.vi)  # (1, H, W), (2, H, W) or None
-            if ir.shape != vi.shape:
-                raise InputError(
-                    f"{pair.ir} is {_size(ir)} but {pair.vi} is {_size(vi)}; a pair must be registered, of one size"
-                )
+            ir, vi, chroma = _read(pair, match)
         except InputError as error:
             done = f" ({len(written)} of {len(pairs)} pairs fused before it)" if len(pairs) > 1 else ""
             raise InputError(f"{error}{done}") from error
@@ -121,6 +131,23 @@ def fuse_files(
         write_png(pair.out, I_f if chroma is None else ycbcr_to_rgb(I_f, chroma))
         written.append(pair.out)
     return written
+
+
+def _read(pair: FilePair, match: Match) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Infrared (1, H, W), luma (1, H, W) and chroma (2, H, W) or None, of one size."""
+    ir = read_gray(pair.ir)
+    vi, chroma = read_visible(pair.vi)
+    if match == "ir":
+        vi = resize_image(vi, ir.shape[-2:])
+        chroma = None if chroma is None else resize_image(chroma, ir.shape[-2:])
+    elif match == "vi":
+        ir = resize_image(ir, vi.shape[-2:])
+    if ir.shape != vi.shape:
+        raise InputError(
+            f"{pair.ir} is {_size(ir)} but {pair.vi} is {_size(vi)}; a pair must be registered and of one size"
+            " (if both show the same view, match one to the other: --match ir or --match vi)"
+        )
+    return ir, vi, chroma
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp
 
 from tdfusion.data.pair import Batch
-from tdfusion.errors import InputError
+from tdfusion.errors import InputError, TrainingError
 
 Parameters = dict[str, Tensor]
 FusionLoss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]  # (I_f, I_a, I_b, w_a, w_b) -> L_f
@@ -172,6 +172,7 @@ def meta_gradient(
 
     Raises:
         InputError: unknown method.
+        TrainingError: the loss does not depend on w, or w not on all parameters of G.
     """
     theta_F = {name: value.clone().requires_grad_() for name, value in values(F).items()}
     parameters = list(theta_F.values())
@@ -196,7 +197,9 @@ def meta_gradient(
     theta_G = dict(G.named_parameters())
     if method == "double_backward":
         along_v = [v[name] for name in theta_F]
-        gradient = torch.autograd.grad(list(theta_F_prime.values()), list(theta_G.values()), along_v)
+        gradient = torch.autograd.grad(
+            list(theta_F_prime.values()), list(theta_G.values()), along_v, allow_unused=True
+        )
     else:
         if method == "forward":
             J_v = directional_derivative(F, v, mtr.ir, mtr.vi)
@@ -208,7 +211,9 @@ def meta_gradient(
         else:
             raise InputError(f'unknown method "{method}"; choose one of {", ".join(Method.__args__)}')
         push = -eta_F_prime * pixel_push(I_f, mtr.ir, mtr.vi, w_a, w_b, J_v, loss)
-        gradient = torch.autograd.grad(push, list(theta_G.values()))
+        gradient = torch.autograd.grad(push, list(theta_G.values()), allow_unused=True)
+    if any(g is None for g in gradient):
+        raise TrainingError("L_f does not depend on all of theta_G: G would receive no gradient")
     return MetaGradient(
         theta_G=dict(zip(theta_G, gradient)),
         L_f=L_f.detach(),
