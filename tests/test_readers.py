@@ -370,6 +370,14 @@ def test_augmentation_depends_on_seed_epoch_and_index_alone(msrs: Replica) -> No
     assert all(same(a, b) for a, b in zip(first, one, strict=True))
 
 
+def test_pairs_of_one_epoch_are_cropped_in_different_places(msrs: Replica) -> None:
+    scenes = list(msrs.scenes["train"].values())
+    for scene in scenes[1:]:
+        shutil.copy(scenes[0].files["ir"], scene.files["ir"])
+    crops = [pair.ir for pair in open_dataset("MSRS", msrs.root, crop=16, augment="crop")]
+    assert any(not torch.equal(crops[0], ir) for ir in crops[1:])
+
+
 def test_augmentations_can_be_chosen(msrs: Replica) -> None:
     whole = open_dataset("MSRS", msrs.root)[0].ir
     flipped = open_dataset("MSRS", msrs.root, augment="flip")

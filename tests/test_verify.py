@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,9 +17,10 @@ from PIL import Image
 from replicas import Replica, save_image, save_text, write_replica
 
 from tdfusion.data import open_dataset
+from tdfusion.data.commands import add_data_command
 from tdfusion.data.layouts import LAYOUTS, Layout, Split
 from tdfusion.data.report import Report
-from tdfusion.data.verify import add_data_command, verify
+from tdfusion.data.verify import verify
 from tdfusion.errors import InputError
 
 
@@ -177,15 +180,21 @@ def test_command_prints_table_and_verdict_and_exits_1_when_unusable(
     assert "MSRS test" in shown.err  # the progress bar
     msrs.scenes["test"]["00101N"].files["vi"].unlink()
     assert command("verify", "msrs", "--root", str(msrs.root)) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "verdict: unusable: 1 faults"
+    assert capsys.readouterr().out.splitlines()[-1] == "verdict: unusable: 1 fault"
     assert command("verify", "MSRS", "--root", str(msrs.root), "--split", "train") == 0
     with pytest.raises(InputError, match="no such folder"):
         command("verify", "MSRS", "--root", str(msrs.root / "nowhere"))
 
 
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys, tdfusion.data.commands; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_info_says_where_to_get_each_and_under_which_licence(capsys: pytest.CaptureFixture[str]) -> None:
     assert command("info") == 0
     shown = capsys.readouterr().out
+    assert "SynthRoad" in shown
     for layout in LAYOUTS.values():
         assert layout.source in shown
         assert layout.licence in shown

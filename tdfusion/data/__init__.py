@@ -1,16 +1,27 @@
-"""Pairs and batches, the published data sets behind `open_dataset`, and the synthetic scenes."""
+"""Pairs and batches, the published data sets behind `open_dataset`, and the synthetic scenes.
 
-from tdfusion.data.pair import Batch, Pair, collate
-from tdfusion.data.readers import PairDataset, open_dataset
-from tdfusion.data.samplers import disjoint_subsets
-from tdfusion.data.splits import paper_split
+The names below are imported when they are first used, so that a command that only prints help need not
+wait for torch.
+"""
 
-__all__ = [
-    "Batch",
-    "Pair",
-    "PairDataset",
-    "collate",
-    "disjoint_subsets",
-    "open_dataset",
-    "paper_split",
-]
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "Batch": "pair",
+    "Pair": "pair",
+    "PairDataset": "readers",
+    "SynthRoad": "scenes",
+    "collate": "pair",
+    "disjoint_subsets": "samplers",
+    "open_dataset": "readers",
+    "paper_split": "splits",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

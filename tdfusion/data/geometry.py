@@ -14,13 +14,11 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from tdfusion.data.pair import Pair
+from tdfusion.data.scene_labels import INFRARED, VISIBLE
 from tdfusion.errors import InputError
 
 MIN_VISIBLE = 0.25
 MIN_SIDE = 1.0
-
-# The codes of Pair.optimum: which source carries the class. Infrared and visible trade places in a swap.
-_OPTIMUM_INFRARED, _OPTIMUM_VISIBLE = 1, 2
 
 
 def as_size(value: int | tuple[int, int], what: str = "size") -> tuple[int, int]:
@@ -161,6 +159,6 @@ def swap_modalities(pair: Pair) -> Pair:
     optimum = pair.optimum
     if optimum is not None:
         optimum = optimum.clone()
-        optimum[pair.optimum == _OPTIMUM_INFRARED] = _OPTIMUM_VISIBLE
-        optimum[pair.optimum == _OPTIMUM_VISIBLE] = _OPTIMUM_INFRARED
+        optimum[pair.optimum == INFRARED] = VISIBLE
+        optimum[pair.optimum == VISIBLE] = INFRARED
     return replace(pair, ir=pair.vi, vi=pair.ir, chroma=None, optimum=optimum)

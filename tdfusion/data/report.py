@@ -106,7 +106,8 @@ class Report:
     def verdict(self) -> str:
         """``"complete"``, ``"usable"`` (but not just as published) or ``"unusable"``, and why."""
         if not self.usable:
-            return f"unusable: {sum(len(s.faults) for s in self.splits)} faults"
+            faults = sum(len(s.faults) for s in self.splits)
+            return f"unusable: {faults} fault{'s' * (faults > 1)}"
         remarks = sum(len(s.remarks) for s in self.splits)
         return f"usable, with {remarks} remark{'s' * (remarks > 1)}" if remarks else "complete"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from tqdm import tqdm
 
 from tdfusion.data.annotations import BoxLabels
 from tdfusion.data.index import Index, PairFiles, index_split
-from tdfusion.data.layouts import LAYOUTS, Layout, find_layout
+from tdfusion.data.layouts import Layout, find_layout
 from tdfusion.data.pair import Pair
 from tdfusion.data.readers import read_pair
 from tdfusion.data.report import Report, SplitReport
@@ -130,66 +129,3 @@ def _label_values(pair: Pair) -> dict[int, int]:
         return {}
     values, counts = torch.unique(ids.long(), return_counts=True)
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
-
-
-def add_data_command(subparsers: argparse._SubParsersAction) -> None:
-    """Add ``data verify`` and ``data info`` to the subparsers of the ``tdfusion`` command."""
-    data = subparsers.add_parser("data", help="check a data set on disk, or learn where to get it")
-    commands = data.add_subparsers(dest="data_command", required=True)
-
-    check = commands.add_parser(
-        "verify",
-        help="read every file of a data set and report on it",
-        description="Read every file of a data set; print counts and faults, and a verdict. The exit"
-        " status is 1 where the data set is unusable. Nothing is downloaded or changed.",
-    )
-    check.add_argument("name", metavar="NAME", help=f"one of {', '.join(LAYOUTS)}")
-    check.add_argument("--root", type=Path, required=True, metavar="DIR", help="the unpacked data set")
-    check.add_argument("--split", help="one split alone (default: training and test)")
-    check.add_argument("--task", help="segmentation, detection or fusion (default: the data set's first)")
-    check.add_argument("--workers", type=int, metavar="N", help="threads that read (default: one per core)")
-    check.set_defaults(func=_verify_command)
-
-    info = commands.add_parser(
-        "info",
-        help="where to get each data set, its licence, size and layout",
-        description="Say where to get each data set, under which licence, its size and layout. Nothing is"
-        " downloaded.",
-    )
-    info.add_argument("name", metavar="NAME", nargs="?", help="one data set (default: all)")
-    info.set_defaults(func=_info_command)
-
-
-def _verify_command(arguments: argparse.Namespace) -> int:
-    report = verify(
-        arguments.name,
-        arguments.root,
-        arguments.split,
-        arguments.task,
-        workers=arguments.workers,
-        progress=True,
-    )
-    print(report.table())
-    return 0 if report.usable else 1
-
-
-def _info_command(arguments: argparse.Namespace) -> int:
-    layouts = [find_layout(arguments.name)] if arguments.name else LAYOUTS.values()
-    print("\n\n".join(map(describe, layouts)))
-    return 0
-
-
-def describe(layout: Layout) -> str:
-    """A data set in a paragraph: where to get it, licence, size, splits, classes and layout."""
-    lines = [
-        layout.name,
-        f"  get it from  {layout.source}",
-        f"  licence      {layout.licence}",
-        f"  images       {layout.size}",
-        "  pairs        " + ", ".join(f"{s.name} {s.count}" for s in layout.splits),
-    ]
-    for task in layout.labels:
-        lines.append(f"  {task:<12} " + ", ".join(f"{i} {c}" for i, c in enumerate(layout.classes(task))))
-    if layout.note:
-        lines.append(f"  note         {layout.note}")
-    return "\n".join([*lines, "  layout", *(f"    {line}" for line in layout.tree.splitlines())])
