@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sys
 import warnings
@@ -404,12 +405,15 @@ def test_workers_give_the_same_pairs_and_follow_the_epoch(msrs: Replica) -> None
     assert not torch.equal(*per_epoch)
 
 
-def test_worker_errors_name_the_file(msrs: Replica) -> None:
+def test_worker_errors_name_the_file(msrs: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    # After an error torch waits this long, 5 s by default, for a worker that never answers.
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
     path = msrs.scenes["train"]["00001N"].files["ir"]
     path.write_bytes(path.read_bytes()[:-200])
     loader = DataLoader(open_dataset("MSRS", msrs.root), collate_fn=collate, num_workers=1)
     with pytest.raises(InputError, match=r"00001N\.png: cannot be read"):
         list(loader)
+    gc.collect()  # ends the worker while the short wait holds
 
 
 def test_synthetic_scenes_open_by_the_same_function() -> None:
