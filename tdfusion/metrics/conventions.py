@@ -1,0 +1,112 @@
+"""The same six names stand for different numbers in published tables: each choice, and three named sets."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from tdfusion.errors import InputError
+
+_CHOICES = {
+    "vif_reduce": ("mean", "sum"),
+    "vif_border": ("valid", "zero"),
+    "vif_kernel": ("centred", "shifted"),
+    "qabf_equal": ("strength", "one"),
+    "qabf_orientation": ("linear", "folded"),
+    "ssim_reduce": ("mean", "sum"),
+    "ssim_window": ("uniform7", "gaussian11"),
+    "ssim_covariance": ("sample", "population"),
+}
+
+
+@dataclass(frozen=True)
+class Convention:
+    """Every choice in which published evaluators differ. The defaults are the paper's evaluator.
+
+    Attributes:
+        name: how tables and captions call it.
+        entropy_epsilon: added to the probability inside the logarithm of EN.
+        vif_reduce: "mean" or "sum" of the values for the two sources.
+        vif_border: "valid" leaves out windows that reach over the border; "zero" pads with zeros.
+        vif_kernel: "centred" Gaussian, or "shifted" by half a pixel up and left and stretched by N/(N-1).
+        qabf_equal: strength preserved where fused and source have equal strength: the "strength" itself
+            (all published code), or "one".
+        qabf_orientation: orientation preserved, for an angle difference d: "linear", 1 - d/(pi/2), or
+            "folded", abs(1 - d/(pi/2)), as in the metric's original paper.
+        ssim_reduce: "mean" or "sum" of the values for the two sources.
+        ssim_window: "uniform7", 7x7 of equal weights, or "gaussian11", 11x11 with a standard deviation of 1.5.
+        ssim_covariance: "sample" divides by n - 1 (uniform window only), "population" by n.
+        ssim_range: the data range L in the constants (0.01 L)^2 and (0.03 L)^2; pixels are always 0..255.
+
+    Raises:
+        InputError: an unknown choice, or numbers out of range.
+    """
+
+    name: str = "paper"
+    entropy_epsilon: float = 0.0
+    vif_reduce: str = "mean"
+    vif_border: str = "valid"
+    vif_kernel: str = "centred"
+    qabf_equal: str = "strength"
+    qabf_orientation: str = "linear"
+    ssim_reduce: str = "mean"
+    ssim_window: str = "uniform7"
+    ssim_covariance: str = "sample"
+    ssim_range: float = 255.0
+
+    def __post_init__(self) -> None:
+        for setting, choices in _CHOICES.items():
+            value = getattr(self, setting)
+            if value not in choices:
+                raise InputError(f'{setting} is "{value}"; choose {" or ".join(choices)}')
+        if not self.ssim_range > 0 or not 0 <= self.entropy_epsilon < 1:
+            raise InputError("ssim_range must be positive, and entropy_epsilon at least 0 and below 1")
+        if self.ssim_window == "gaussian11" and self.ssim_covariance == "sample":
+            raise InputError('a Gaussian window has no sample covariance; set ssim_covariance="population"')
+
+    def differences(self) -> dict[str, tuple[object, object]]:
+        """The settings that differ from the paper's: ``{setting: (paper's value, value here)}``."""
+        paper, here = dataclasses.asdict(Convention()), dataclasses.asdict(self)
+        return {k: (paper[k], here[k]) for k in paper if k != "name" and paper[k] != here[k]}
+
+
+CONVENTIONS = {
+    # The evaluator released with the paper: sewar's vifp, scikit-image's SSIM on uint8, means of two.
+    "paper": Convention("paper"),
+    # The widely used evaluator released with CDDFuse (CVPR 2023). It passes float images to SSIM without a
+    # data range, for which scikit-image used to assume 2; current versions refuse that call.
+    "cddfuse": Convention("cddfuse", vif_reduce="sum", ssim_reduce="sum", ssim_range=2.0),
+    # The torch metrics of the IVIF_ZOO survey. Its SSIM scales 0..255 by 255 again and keeps the constants
+    # for 255, which is the same as a data range of 1 on 0..255.
+    "ivif_zoo": Convention(
+        "ivif_zoo",
+        entropy_epsilon=1e-7,
+        vif_reduce="sum",
+        vif_border="zero",
+        vif_kernel="shifted",
+        ssim_reduce="sum",
+        ssim_window="gaussian11",
+        ssim_covariance="population",
+        ssim_range=1.0,
+    ),
+}
+
+
+def resolve(convention: str | Convention, **changes: object) -> Convention:
+    """A `Convention` by name, or the one given; ``changes`` that are not None replace single settings.
+
+    Raises:
+        InputError: no convention of that name, or an unknown choice.
+    """
+    if isinstance(convention, str):
+        if convention not in CONVENTIONS:
+            raise InputError(f'no convention "{convention}"; choose {", ".join(CONVENTIONS)}')
+        convention = CONVENTIONS[convention]
+    wanted = {setting: value for setting, value in changes.items() if value is not None}
+    if not wanted:
+        return convention
+    changed = dataclasses.replace(convention, **wanted)
+    if changed == convention:
+        return convention
+    own = [f"{setting}={value}" for setting, value in wanted.items() if getattr(convention, setting) != value]
+    return dataclasses.replace(changed, name=f"{convention.name} with {', '.join(own)}")
