@@ -7,6 +7,7 @@ import dataclasses
 import sys
 
 from tdfusion import __version__
+from tdfusion.data.commands import add_data_command
 from tdfusion.errors import InputError, TrainingError
 
 
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_fuse(commands)
     _add_train(commands)
+    add_data_command(commands)
     return parser
 
 

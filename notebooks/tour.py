@@ -1,0 +1,98 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A tour in one minute
+#
+# **What this page shows.** The whole method once, small: train the three networks by Algorithm 1 on synthetic
+# road scenes, watch the losses, fuse a pair that training never saw, and look at the weights that the loss
+# generation network wrote.
+#
+# **What it needs.** Two CPU cores and under a minute for the `smoke` preset. No data, no GPU. At this scale the
+# networks have only begun to learn: the page shows that the machine turns, not what it can reach.
+#
+# The cell below is for [papermill](https://papermill.readthedocs.io): run the same notebook at another scale, on
+# another data set, with
+#
+# ```
+# papermill notebooks/tour.ipynb runs/tour-released.ipynb -p preset tour -p variant released
+# ```
+
+# %% tags=["parameters"]
+dataset = "SynthRoad"  # SynthRoad, MSRS, FMB, M3FD, LLVIP
+root = None  # folder of the data set; SynthRoad needs none
+preset = "smoke"  # smoke (< 1 min), tour (< 10 min), paper (GPU)
+variant = "paper"  # paper, or released: the authors' code where it differs
+seed = 0
+device = "cpu"
+out = None  # run folder to leave behind, e.g. "runs/tour"
+
+# %% tags=["hide-input", "hide-output"]
+import json
+
+import torch
+
+from tdfusion.config import make_config
+from tdfusion.data.readers import open_dataset
+from tdfusion.figures import history_curves, image_row, visible_rgb
+from tdfusion.fuse import fuse
+from tdfusion.notebooks import check_parameters
+from tdfusion.runtime import keep_freed_memory
+from tdfusion.train import Trainer
+
+check_parameters(globals(), "dataset", "root", "preset", "variant", "seed", "device", "out")
+config = make_config(preset, variant, dataset=dataset, root=root, seed=seed, device=device)
+keep_freed_memory()
+print(json.dumps(config.to_dict(), indent=2))
+
+# %% [markdown]
+# ## Train
+#
+# `Trainer.run` is Algorithm 1: every epoch first lets $\mathcal{G}$ learn from $M$ meta-steps, then
+# $\mathcal{F}$ and $\mathcal{T}$ from one pass over the training pairs.
+
+# %%
+trainer = Trainer(config)
+trainer.run(out, progress=False)
+print(f"{len(trainer.history)} steps")
+
+# %% mystnb={"image": {"alt": "Three curves over all training steps: fusion loss, task loss, and the mean infrared weight; meta phases are shaded"}, "figure": {"caption": "One run of Algorithm 1. Shaded: meta-steps, in which only G moves. White: fusion steps, in which F and T move.", "name": "fig-tour-history"}}
+figure = history_curves(trainer.history, smooth=3)
+# %% [markdown]
+# In the shaded phases $L_t$ is that of $\mathcal{F}'$ and $\mathcal{T}'$ on meta-test pairs: what the outer update
+# lowers. In the white ones it is that of $\mathcal{F}$ and $\mathcal{T}$ on the pairs that they are trained on.
+
+# %%
+first, last = trainer.history[0], trainer.history[-1]
+print(f"L_t: {first['L_t']:.2f} at the first step, {last['L_t']:.2f} at the last")
+
+# %% [markdown]
+# ## Fuse a pair that training never saw
+
+# %% mystnb={"image": {"alt": "Infrared, visible, fused image in colour, and the weight map of one test scene"}, "figure": {"caption": "A test scene, its fusion (stretched to the full range, as the released code does; colour from the visible image), and the weight w_a that G gives to infrared, from 0 (purple) to 1 (orange).", "name": "fig-tour-fused"}}
+options = {"length": 8, "size": config.scene_size} if dataset == "SynthRoad" else {}
+pair = open_dataset(dataset, root, "test", seed=seed, **options)[1]
+I_f = fuse(trainer.F, pair.ir, pair.vi)  # (1, H, W)
+with torch.no_grad():
+    w_a, _ = trainer.G(pair.ir[None].to(device), pair.vi[None].to(device))
+figure = image_row(
+    {"infrared": pair.ir, "visible": visible_rgb(pair), "fused": visible_rgb(pair, I_f), "$w_a$": w_a[0]},
+    maps={"$w_a$": "PuOr_r"},
+    ranges={"$w_a$": (0, 1)},
+)
+
+# %% [markdown]
+# After so few steps $w_a$ is close to where an untrained $\mathcal{G}$ starts, 1/2 everywhere with a trace of the
+# image in it. The mechanism study of Sec. 4.4 asks how far it gets with more, and whether it goes the right way.
+#
+# ## Where to go from here
+#
+# - {doc}`read_32_loss` takes the fusion loss apart.
+# - {doc}`../book/use/fuse` fuses your own pairs with the authors' weights or your own.
+# - `tdfusion train --help` starts longer runs; every setting of {py:class}`tdfusion.config.TrainConfig` can be given
+#   to this notebook's `make_config` call as well.
