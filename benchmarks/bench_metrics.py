@@ -4,6 +4,7 @@ Both run in one process with one thread, in turn, on a generated 480x640 pair; t
 quartiles, and the largest difference of values is given with them. Writes results/bench_metrics.json.
 """
 
+# ruff: noqa: E402, I001 (the environment is set before numpy and torch are imported)
 from __future__ import annotations
 
 import os

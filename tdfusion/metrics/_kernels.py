@@ -39,14 +39,11 @@ def correlation(x: np.ndarray, y: np.ndarray) -> float:
     return float(xy / math.sqrt(xx * yy))
 
 
-def vif_per_source(
-    stack: np.ndarray, fields: np.ndarray | None = None, *, border: str = "valid", kernel: str = "centred"
-) -> np.ndarray:
+def vif_per_source(stack: np.ndarray, *, border: str = "valid", kernel: str = "centred") -> np.ndarray:
     """Pixel-domain VIF of (A, F) and (B, F): float64 (2,), NaN for a source without local variance.
 
     Args:
         stack: float64 (3, H, W) in 0..255: F, A, B.
-        fields: its `products`, if they are at hand.
         border: "valid" or "zero", see `Convention`.
         kernel: "centred" or "shifted", see `Convention`.
     """
@@ -56,27 +53,35 @@ def vif_per_source(
         taps = gaussian_taps(size, size / 5, shifted=kernel == "shifted")
         pad = size // 2 if border == "zero" else 0
         if scale:
-            stack, fields = correlate_valid(_padded(stack, pad), taps, stride=2), None
-        fields = products(stack) if fields is None else fields
-        local = covariances(correlate_valid(_padded(fields, pad), taps))  # (5, h, w)
-        noisy_F = local[0] + _VIF_NOISE
-        for k in (0, 1):
-            variance, shared = local[1 + k], local[3 + k]
-            variance *= variance >= _VIF_FLOOR  # rounding noise of flat areas must not add up
-            gain = shared / (variance + _VIF_FLOOR)
-            np.maximum(gain, 0.0, out=gain)
-            shared *= gain
-            np.subtract(noisy_F, shared, out=shared)  # what the gain leaves unexplained, plus the noise
-            gain *= gain
-            gain *= variance
-            gain /= shared
-            gain += 1.0
-            gained[k] += _sum_of_logs(gain)
-            variance /= _VIF_NOISE
-            variance += 1.0
-            carried[k] += _sum_of_logs(variance)
+            stack = correlate_valid(_padded(stack, pad), taps, stride=2)
+        padded = _padded(stack, pad)
+        reach = size - 1
+        for first, last in strips(padded.shape[1] - reach, padded.shape[2]):
+            fields = products(padded[:, first : last + reach])
+            local = covariances(correlate_valid(fields, taps))  # (5, h, w)
+            _add_information(local, gained, carried)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(carried > 0, gained / carried, np.nan)
+
+
+def _add_information(local: np.ndarray, gained: np.ndarray, carried: np.ndarray) -> None:
+    """Add the information that F keeps and that each source carries; overwrites ``local`` (5, h, w)."""
+    noisy_F = local[0] + _VIF_NOISE
+    for k in (0, 1):
+        variance, shared = local[1 + k], local[3 + k]
+        variance *= variance >= _VIF_FLOOR  # rounding noise of flat areas must not add up
+        gain = shared / (variance + _VIF_FLOOR)
+        np.maximum(gain, 0.0, out=gain)
+        shared *= gain
+        np.subtract(noisy_F, shared, out=shared)  # what the gain leaves unexplained, plus the noise
+        gain *= gain
+        gain *= variance
+        gain /= shared
+        gain += 1.0
+        gained[k] += _sum_of_logs(gain)
+        variance /= _VIF_NOISE
+        variance += 1.0
+        carried[k] += _sum_of_logs(variance)
 
 
 def qabf_value(stack: np.ndarray, *, equal: str = "strength", orientation: str = "linear") -> float:
@@ -99,26 +104,32 @@ def qabf_value(stack: np.ndarray, *, equal: str = "strength", orientation: str =
 
 
 def ssim_per_source(
-    fields: np.ndarray, *, window: str = "uniform7", covariance: str = "sample", data_range: float = 255.0
+    stack: np.ndarray, *, window: str = "uniform7", covariance: str = "sample", data_range: float = 255.0
 ) -> np.ndarray:
     """Mean SSIM of (F, A) and (F, B) over the windows inside the image: float64 (2,).
 
-    ``fields`` are the `products` (8, H, W) of F, A, B; the settings as in `Convention`.
+    ``stack`` is float64 (3, H, W) in 0..255: F, A, B; the settings as in `Convention`.
     """
     taps = np.full(7, 1 / 7) if window == "uniform7" else gaussian_taps(11, 1.5)
     unbias = 49 / 48 if covariance == "sample" else 1.0
     C_1, C_2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     reach = len(taps) - 1
-    height, width = fields.shape[1] - reach, fields.shape[2] - reach
+    height, width = stack.shape[1] - reach, stack.shape[2] - reach
     total = np.zeros(2)
-    for first, last in strips(height, width):
-        mean = correlate_valid(fields[:, first : last + reach], taps)
+    for first, last in strips(height, stack.shape[2]):
+        mean = correlate_valid(products(stack[:, first : last + reach]), taps)
         local = covariances(mean)  # (5, h, w)
         local *= unbias
+        squared = mean[:3] ** 2
         for k in (1, 2):
-            like = 2 * mean[0] * mean[k] + C_1
-            like *= 2 * local[2 + k] + C_2
-            like /= mean[0] ** 2 + mean[k] ** 2 + C_1
+            like = mean[0] * mean[k]
+            like *= 2.0
+            like += C_1
+            like /= squared[0] + squared[k] + C_1
+            shared = local[2 + k]
+            shared *= 2.0
+            shared += C_2
+            like *= shared
             like /= local[0] + local[k] + C_2
             total[k - 1] += like.sum()
     return total / (height * width)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from tdfusion.metrics._filters import products
 from tdfusion.metrics._kernels import (
     correlation,
     entropy_value,
@@ -145,7 +144,7 @@ def vif(
     Source: Sheikh and Bovik, IEEE Trans. Image Process. 15 (2006), the authors' vifp; values of sewar.
     """
     chosen = resolve(convention, vif_reduce=reduce, vif_border=border, vif_kernel=kernel)
-    value, reason = _vif(as_planes((I_f, I_a, I_b), min_side=VIF_MIN_SIDE, name=name), None, chosen)
+    value, reason = _vif(as_planes((I_f, I_a, I_b), min_side=VIF_MIN_SIDE, name=name), chosen)
     return _warned(value, "VIF", reason, name)
 
 
@@ -226,7 +225,7 @@ def ssim(
         convention, ssim_reduce=reduce, ssim_window=window, ssim_covariance=covariance, ssim_range=data_range
     )
     stack = as_planes((I_f, I_a, I_b), min_side=_SSIM_MIN_SIDE[chosen.ssim_window], name=name)
-    return _ssim(products(stack), chosen)
+    return _ssim(stack, chosen)
 
 
 def all_metrics(
@@ -248,10 +247,9 @@ def all_metrics(
         InputError: see `as_planes`; an unknown convention.
     """
     measured = measure(I_f, I_a, I_b, convention, name=name)
-    return {
-        metric: _warned(value, metric, measured.undefined.get(metric, ""), name)
-        for metric, value in measured.values.items()
-    }
+    for metric, value in measured.values.items():
+        _warned(value, metric, measured.undefined.get(metric, ""), name)
+    return measured.values
 
 
 def measure(
@@ -260,14 +258,13 @@ def measure(
     """`all_metrics` without warnings: what is undefined is said in the result. Arguments as there."""
     chosen = resolve(convention)
     stack = as_planes((I_f, I_a, I_b), min_side=VIF_MIN_SIDE, name=name)
-    fields = products(stack)
     found = {
         "EN": (entropy_value(stack[0], chosen.entropy_epsilon), ""),
         "SF": (spatial_frequency_value(stack[0]), ""),
         "SCD": _scd(stack),
-        "VIF": _vif(stack, fields, chosen),
+        "VIF": _vif(stack, chosen),
         "Qabf": _qabf(stack, chosen),
-        "SSIM": (_ssim(fields, chosen), ""),
+        "SSIM": (_ssim(stack, chosen), ""),
     }
     return Measured(
         values={metric: value for metric, (value, _) in found.items()},
@@ -287,10 +284,8 @@ def _scd(stack: np.ndarray) -> tuple[float, str]:
     return correlation(I_a, from_b) + correlation(I_b, from_a), ""
 
 
-def _vif(stack: np.ndarray, fields: np.ndarray | None, convention: Convention) -> tuple[float, str]:
-    per_source = vif_per_source(
-        stack, fields, border=convention.vif_border, kernel=convention.vif_kernel
-    )  # (2,)
+def _vif(stack: np.ndarray, convention: Convention) -> tuple[float, str]:
+    per_source = vif_per_source(stack, border=convention.vif_border, kernel=convention.vif_kernel)  # (2,)
     constant = constant_sources(stack)
     empty = [role for role, value in zip(ROLES[1:], per_source) if role in constant or math.isnan(value)]
     if empty:
@@ -304,9 +299,9 @@ def _qabf(stack: np.ndarray, convention: Convention) -> tuple[float, str]:
     return qabf_value(stack, equal=convention.qabf_equal, orientation=convention.qabf_orientation), ""
 
 
-def _ssim(fields: np.ndarray, convention: Convention) -> float:
+def _ssim(stack: np.ndarray, convention: Convention) -> float:
     per_source = ssim_per_source(
-        fields,
+        stack,
         window=convention.ssim_window,
         covariance=convention.ssim_covariance,
         data_range=convention.ssim_range,

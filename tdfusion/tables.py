@@ -1,0 +1,79 @@
+"""The paper's tables as data with their source, and tables of numbers as text."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tdfusion.errors import InputError
+
+_PAPER = Path(__file__).with_name("paper_tables")
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One of the paper's tables.
+
+    Attributes:
+        number: 1, 2 or 3.
+        caption: the paper's, shortened.
+        citation: of the paper.
+        scale: on what data and how the numbers were made.
+        metrics: the columns with numbers, for Table 2 the values of the column "score".
+        images: data set to the number of images behind each number.
+        rows: column name to text or number, in the paper's order.
+    """
+
+    number: int
+    caption: str
+    citation: str
+    scale: str
+    metrics: tuple[str, ...]
+    images: dict[str, int]
+    rows: tuple[dict[str, str | float], ...]
+
+    def of(self, dataset: str) -> list[dict[str, str | float]]:
+        """The rows of one data set; empty if the paper has none."""
+        return [row for row in self.rows if row["dataset"] == dataset]
+
+
+def paper_table(number: int) -> PaperTable:
+    """Table 1 (fusion metrics), 2 (downstream tasks, one row per score) or 3 (ablations) of the paper.
+
+    Raises:
+        InputError: no such table.
+    """
+    sources = json.loads((_PAPER / "sources.json").read_text())
+    if str(number) not in sources["tables"]:
+        raise InputError(f"the paper has no Table {number}; choose {', '.join(sources['tables'])}")
+    about = sources["tables"][str(number)]
+    numeric = {*about["metrics"], "value"}
+    with (_PAPER / f"table{number}.csv").open(newline="") as stream:
+        rows = tuple(
+            {column: float(cell) if column in numeric else cell for column, cell in row.items()}
+            for row in csv.DictReader(stream)
+        )
+    return PaperTable(
+        number=number,
+        caption=about["caption"],
+        citation=sources["citation"],
+        scale=about["scale"],
+        metrics=tuple(about["metrics"]),
+        images=about["images"],
+        rows=rows,
+    )
+
+
+def format_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table with aligned columns; every column but the first is set to the right."""
+    cells = [tuple(header), *(tuple(row) for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = [
+        "| " + " | ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths))) + " |"
+        for row in cells
+    ]
+    rule = "|" + "|".join("-" * (w + 1) + (":" if i else "-") for i, w in enumerate(widths)) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
