@@ -70,10 +70,13 @@ def read_gray(path: Path) -> Tensor:
 
 
 def read_visible(path: Path) -> tuple[Tensor, Tensor | None]:
-    """Read a visible image as (luma (1, H, W), chroma (2, H, W)); the chroma of a gray file is None."""
+    """Read a visible image as (luma (1, H, W), chroma (2, H, W)).
+
+    The chroma of a gray image is None, also where it is stored with three equal channels (TNO).
+    """
     image = read_image(path)
-    if image.shape[0] == 1:
-        return image, None
+    if image.shape[0] == 1 or bool((image == image[:1]).all()):
+        return image[:1], None
     ycbcr = rgb_to_ycbcr(image)
     return ycbcr[:1], ycbcr[1:]
 

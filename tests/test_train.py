@@ -1,0 +1,159 @@
+"""Algorithm 1: what moves when, what is refused, what a run leaves behind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tdfusion.config import PRESETS, VARIANTS, TrainConfig, make_config
+from tdfusion.errors import InputError, TrainingError
+from tdfusion.models import FusionNet
+from tdfusion.train import Trainer
+
+TINY = {"L": 1, "M": 2, "N": 2, "scenes": 8, "scene_size": (32, 32), "crop": 32}
+
+
+@pytest.fixture(scope="module")
+def trainer() -> Trainer:
+    return Trainer(make_config("smoke", **TINY))
+
+
+def state(net: nn.Module) -> list[Tensor]:
+    return [t.clone() for t in net.state_dict().values()]
+
+
+def moved(net: nn.Module, before: list[Tensor]) -> bool:
+    return not all(torch.equal(a, b) for a, b in zip(before, net.state_dict().values()))
+
+
+def test_a_meta_step_moves_G_and_nothing_else(trainer: Trainer) -> None:
+    trainer.T.train()
+    before = {net: state(net) for net in (trainer.F, trainer.G, trainer.T)}
+    moments = [v.clone() for s in trainer.T_optimiser.state.values() for v in s.values()]
+    row = trainer.meta_step([0, 1], [2, 3])
+    assert not moved(trainer.F, before[trainer.F])
+    assert not moved(trainer.T, before[trainer.T])
+    assert moved(trainer.G, before[trainer.G])
+    assert row["G_gradient"] > 0
+    after = [v for s in trainer.T_optimiser.state.values() for v in s.values()]
+    assert all(torch.equal(a, b) for a, b in zip(moments, after))
+
+
+def test_the_step_of_G_is_not_swallowed_by_adams_epsilon(trainer: Trainer) -> None:
+    """dL_t/dtheta_G is so small that Adam's usual epsilon (1e-8) would leave G where it is."""
+    before = torch.cat([t.flatten() for t in state(trainer.G)])
+    trainer.meta_step([0, 1], [2, 3])
+    after = torch.cat([t.flatten() for t in state(trainer.G)])
+    assert (after - before).abs().median() > 0.1 * trainer.config.eta_G
+
+
+def test_a_fusion_step_moves_F_and_T_and_leaves_G(trainer: Trainer) -> None:
+    before = {net: state(net) for net in (trainer.F, trainer.G, trainer.T)}
+    trainer.fusion_step([4, 5])
+    assert moved(trainer.F, before[trainer.F])
+    assert moved(trainer.T, before[trainer.T])
+    assert not moved(trainer.G, before[trainer.G])
+
+
+def test_the_task_loss_does_not_reach_F_in_the_fusion_step(trainer: Trainer, monkeypatch) -> None:
+    """Sec. 3.5 trains F on L_f alone (Exp. III of Table 3 is the other way)."""
+    monkeypatch.setattr(trainer, "L_f", lambda I_f, *_: 0 * I_f.sum())
+    trainer.F_optimiser.zero_grad()
+    trainer.fusion_step([4, 5])
+    assert all(p.grad is None or not p.grad.any() for p in trainer.F.parameters())
+
+
+def test_a_run_follows_algorithm_1_and_leaves_its_folder(tmp_path) -> None:
+    trainer = Trainer(make_config("smoke", **TINY | {"L": 2}))
+    trainer.run(tmp_path / "run", progress=False)
+    phases = [(row["epoch"], row["phase"], row["step"]) for row in trainer.history]
+    one = [("meta", 1), ("meta", 2), ("fusion", 1), ("fusion", 2)]
+    assert phases == [(epoch, *row) for epoch in (1, 2) for row in one]
+    written = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert written == trainer.history
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert make_config(**config) == trainer.config
+    provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert provenance["seed"] == 0 and provenance["seconds"] > 0 and provenance["versions"]["torch"]
+    F = FusionNet.from_file(tmp_path / "run" / "F.safetensors")
+    assert all(torch.equal(a, b) for a, b in zip(F.state_dict().values(), trainer.F.state_dict().values()))
+    assert not list((tmp_path / "run").glob(".*")), "scratch files left behind"
+    with pytest.raises(InputError, match="never overwrites"):
+        Trainer(make_config("smoke", **TINY)).run(tmp_path / "run", progress=False)
+
+
+def test_one_seed_repeats_and_two_differ() -> None:
+    def losses(seed: int) -> list[float]:
+        trainer = Trainer(make_config("smoke", **TINY, seed=seed))
+        return [row["L_f"] for row in trainer.run_epoch()]
+
+    assert losses(0) == losses(0)
+    assert losses(0) != losses(1)
+
+
+def test_the_released_variant_runs_with_its_own_settings() -> None:
+    config = make_config("smoke", "released", **TINY, task_size=(32, 48))
+    assert (config.G_update, config.T_prime_update, config.batch, config.swap) == (
+        "normalised",
+        "adam",
+        1,
+        True,
+    )
+    rows = list(Trainer(config).run_epoch())
+    assert [row["phase"] for row in rows] == ["meta", "meta", "fusion", "fusion"]
+
+
+def test_an_exploding_loss_names_its_pairs(trainer: Trainer, monkeypatch) -> None:
+    monkeypatch.setattr(trainer, "L_f", lambda I_f, *_: I_f.sum() * float("nan"))
+    with pytest.raises(TrainingError, match=r"nan on pairs train-00004"):
+        trainer.fusion_step([4, 5])
+
+
+def test_too_few_pairs_are_refused_before_anything_is_built() -> None:
+    with pytest.raises(InputError, match="too few"):
+        Trainer(make_config("smoke", **TINY | {"scenes": 7}))
+
+
+def test_presets_and_variants_are_what_they_say() -> None:
+    """A snapshot: these numbers are cited in the book and must not drift."""
+    paper = make_config("paper")
+    assert (paper.L, paper.M, paper.N, paper.batch, paper.crop, paper.alpha) == (50, 200, None, 2, 256, 1.0)
+    assert (paper.eta_F, paper.eta_T, paper.eta_G, paper.G_update) == (1e-4, 1e-4, 1e-4, "adam")
+    released = make_config("paper", "released", dataset="M3FD", root="x")
+    assert (released.L, released.M, released.batch, released.swap, released.task_size) == (
+        40,
+        200,
+        1,
+        True,
+        (192, 256),
+    )
+    assert (released.decay_every, released.decay_factor) == (10, 0.1)
+    assert (released.intensity, released.gradient, released.partition) == ("released",) * 3
+    assert make_config("smoke", "released").L == PRESETS["smoke"]["L"]
+    differing = {k for k, v in VARIANTS["released"].items() if getattr(TrainConfig(), k) == v}
+    assert not differing, "a setting of the released column equals the paper's"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"alhpa": 1.0}, 'unknown setting "alhpa"; did you mean "alpha"'),
+        ({"preset": "somke"}, 'unknown preset "somke"'),
+        ({"variant": "paperr"}, 'unknown variant "paperr"'),
+        ({"M": 2.5}, "M = 2.5: expected a whole number"),
+        ({"eta_F": -1e-4}, "eta_F = -0.0001"),
+        ({"alpha": float("nan")}, "alpha = nan"),
+        ({"batch": 0}, "batch = 0"),
+        ({"dataset": "KITTI"}, "dataset = 'KITTI'"),
+        ({"crop": 128}, "crop = 128 px is larger than scene_size"),
+        ({"scene_size": 64}, "scene_size = 64: expected two whole numbers"),
+        ({"swap": 1}, "swap = 1: expected true or false"),
+    ],
+)
+def test_odd_settings_are_refused_by_name(settings: dict, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        make_config(**{"preset": "smoke"} | settings)
+    assert words in str(caught.value)
