@@ -185,6 +185,7 @@ class Brush:
             the scene beside the object (clothes in the colours of the hedge; a sheet of metal at the
             temperature of the wall), which hides it from that camera.
         beside: where that is, in metres to the right.
+        heat_only: paint the temperature and nothing else.
     """
 
     def __init__(
@@ -199,8 +200,10 @@ class Brush:
         hide_visible: float = 0.0,
         hide_heat: float = 0.0,
         beside: float = 1.0,
+        heat_only: bool = False,
     ) -> None:
         self.canvas, self.z = canvas, z
+        self.heat_only = heat_only
         self.scale = canvas.camera.f / z  # pixels per metre
         self.u, self.v = canvas.camera.project(lateral, 0.0, z)
         self.label, self.optimum = label, optimum
@@ -269,8 +272,6 @@ class Brush:
     def _paint(
         self, where: tuple[slice, slice], cover: np.ndarray, of: np.ndarray, light: np.ndarray | None = None
     ) -> None:
-        canvas = self.canvas
-        buffer = canvas.buffer[:, where[0], where[1]]
         value = of[:, None, None]
         if light is not None or self.hide[0] or self.hide[1]:
             value = np.repeat(value, cover.size, axis=1).reshape(CHANNELS, *cover.shape)
@@ -286,6 +287,9 @@ class Brush:
         """Lay ``value`` (CHANNELS, h, w) or (CHANNELS, 1, 1) over a window, ``cover`` of each pixel."""
         canvas = self.canvas
         buffer = canvas.buffer[:, where[0], where[1]]
+        if self.heat_only:
+            buffer[HEAT] += (value[HEAT] - buffer[HEAT]) * cover
+            return
         change = value - buffer
         change[INVERSE_DEPTH] = np.float32(1 / self.z) - buffer[INVERSE_DEPTH]
         change *= cover

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from tdfusion.data.scene_canvas import Brush, Canvas, Dice, material
-from tdfusion.data.scene_labels import ANIMAL, BOTH, BOX_CLASSES, CYCLIST, INFRARED, PERSON, VISIBLE
+from tdfusion.data.scene_labels import (
+    ANIMAL,
+    BACKGROUND,
+    BOTH,
+    BOX_CLASSES,
+    CYCLIST,
+    INFRARED,
+    PERSON,
+    VISIBLE,
+)
 from tdfusion.data.scene_plan import Plan, Thing
 
 _SKIN = ((0.45, 0.29, 0.21), (0.30, 0.18, 0.11), (0.16, 0.09, 0.06))
@@ -28,7 +37,7 @@ def draw_person(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         label=PERSON,
         box=BOX_CLASSES.index("person"),
         optimum=INFRARED,
-        hide_visible=thing.dice.between(0.86, 0.97),
+        hide_visible=thing.dice.between(0.92, 0.99),
         beside=plan.green * 1.1,
     )
     _walker(brush, thing.dice, plan.climate.body_heat, _DARK)
@@ -44,27 +53,40 @@ def draw_bystander(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         label=PERSON,
         box=BOX_CLASSES.index("person"),
         optimum=VISIBLE,
-        hide_heat=thing.dice.between(0.8, 0.95),
-        beside=-plan.green * 1.1,
+        hide_heat=thing.dice.between(0.82, 0.95),
+        beside=0.0,
     )
     canvas.shade(brush.u, brush.v, 0.5 * brush.scale, 0.16 * brush.scale, 0.6)
     _walker(brush, thing.dice, plan.climate.body_heat, _BRIGHT)
     brush.finish()
 
 
-def _walker(brush: Brush, dice: Dice, warmth: float, wardrobe: tuple) -> None:
+def draw_statue(canvas: Canvas, plan: Plan, thing: Thing) -> None:
+    """A garden figure of a person or a deer at the temperature of the air: it misleads the visible image."""
+    dice, cool = thing.dice, plan.climate.leaf_heat
+    brush = Brush(canvas, thing.lateral, thing.z, label=BACKGROUND, optimum=INFRARED)
+    grey = dice.between(0.14, 0.40)
+    stone = ((grey, 0.97 * grey, 0.88 * grey),)
+    if dice.chance(0.6):
+        _walker(brush, dice, cool, stone, stone)
+    else:
+        _beast(brush, dice, cool, stone)
+
+
+def _walker(brush: Brush, dice: Dice, warmth: float, wardrobe: tuple, body: tuple = _SKIN) -> None:
     """Legs in stride or side by side, swinging arms, head and hair."""
     h = dice.between(1.58, 1.88)
     way, stride = dice.pick((-1.0, 1.0)), dice.pick((0.06, 0.10, 0.22, 0.26))
-    coat, trousers, skin = dice.pick(wardrobe), dice.pick(_DARK), dice.pick(_SKIN)
-    if dice.chance(0.4):
+    coat, skin = dice.pick(wardrobe), dice.pick(body)
+    trousers = dice.pick(_DARK if body is _SKIN else body)
+    if dice.chance(0.4) and body is _SKIN:
         trousers = tuple(2.5 * c for c in trousers)
     coat_m = material(coat, warmth + dice.between(-0.5, 0.8))
     leg_m = material(trousers, warmth * 0.85 + dice.between(-0.5, 0.5))
     far_m = material(tuple(0.7 * c for c in trousers), warmth * 0.75)
     shoe_m = material((0.04, 0.035, 0.03), warmth * 0.3)
     skin_m = material(skin, warmth * 1.6)
-    hair_m = material((0.05, 0.035, 0.025), warmth * 1.15)
+    hair_m = material((0.05, 0.035, 0.025) if body is _SKIN else skin, warmth * 1.15)
     hip, chest, neck = 0.51 * h, 0.77 * h, 0.85 * h
     slim = dice.between(0.9, 1.15)
     back, front = -way * stride * h * 0.55, way * stride * h * 0.6
@@ -100,12 +122,18 @@ def draw_animal(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         label=ANIMAL,
         box=BOX_CLASSES.index("animal"),
         optimum=INFRARED,
-        hide_visible=dice.between(0.86, 0.97),
+        hide_visible=dice.between(0.92, 0.99),
         beside=plan.green * 1.5,
     )
+    _beast(brush, dice, warmth, _FUR)
+    brush.finish()
+
+
+def _beast(brush: Brush, dice: Dice, warmth: float, fur: tuple) -> None:
+    """A deer or, smaller, a dog, from the side."""
     deer, way = dice.chance(0.6), dice.pick((-1.0, 1.0))
-    s = dice.between(0.9, 1.1) * (1.0 if deer else 0.72)
-    coat, tint = material(dice.pick(_FUR), warmth * 0.95), dice.pick(_FUR)
+    s = dice.between(1.0, 1.25) * (1.0 if deer else 0.8)
+    coat, tint = material(dice.pick(fur), warmth * 0.95), dice.pick(fur)
     far = material(tuple(0.7 * c for c in tint), warmth * 0.8)
     warm = material(tint, warmth * 1.45)
     tall, long = 0.95 * s, 0.52 * s
@@ -147,16 +175,24 @@ def draw_animal(canvas: Canvas, plan: Plan, thing: Thing) -> None:
             tip = (neck_x + way * lean * s, neck_y + 0.42 * s)
             parts.append((neck_x, neck_y + 0.08 * s, *tip, 0.022 * s, 0.014 * s, horn))
     brush.limbs(parts)
-    brush.finish()
 
 
 def draw_cyclist(canvas: Canvas, plan: Plan, thing: Thing) -> None:
-    """A rider seen from the side or from behind: bright, and working hard."""
+    """A rider from the side or from behind: bright on the road, hidden in the green of the verge."""
     dice, warmth = thing.dice, plan.climate.body_heat * 1.15
+    verge = abs(thing.lateral) > plan.half_width
     brush = Brush(
-        canvas, thing.lateral, thing.z, label=CYCLIST, box=BOX_CLASSES.index("cyclist"), optimum=BOTH
+        canvas,
+        thing.lateral,
+        thing.z,
+        label=CYCLIST,
+        box=BOX_CLASSES.index("cyclist"),
+        optimum=INFRARED if verge else BOTH,
+        hide_visible=dice.between(0.9, 0.98) if verge else 0.0,
+        beside=plan.green * 2.0,
     )
-    canvas.shade(brush.u, brush.v, 0.9 * brush.scale, 0.14 * brush.scale, 0.6)
+    if not verge:
+        canvas.shade(brush.u, brush.v, 0.9 * brush.scale, 0.14 * brush.scale, 0.6)
     tyre, frame = material((0.03, 0.03, 0.03), 2.5), material(dice.pick(_BRIGHT), 0.5, 0.7)
     coat, legs = material(dice.pick(_BRIGHT), warmth), material(dice.pick(_DARK), warmth * 0.9)
     skin, helmet = material(dice.pick(_SKIN), warmth * 1.45), material(dice.pick(_BRIGHT), warmth * 0.7)
@@ -196,6 +232,6 @@ def draw_cyclist(canvas: Canvas, plan: Plan, thing: Thing) -> None:
             (0, 1.63, 0, 1.66, 0.11, 0.105, helmet),
         ]
     brush.limbs(parts)
-    if plan.climate.lamps:
+    if plan.climate.lamps and not verge:
         brush.light(0.0, 0.7, 0.12 * plan.climate.lamps, (1.0, 0.12, 0.06))
     brush.finish()

@@ -6,6 +6,7 @@ manholes, puddles, shadows that have gone); the verge is the reverse.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ from tdfusion.data.scene_labels import INFRARED, MARKING, ROAD, VISIBLE
 from tdfusion.data.scene_plan import Plan
 
 F = np.float32
-_WHITE, _YELLOW = (0.72, 0.72, 0.68), (0.70, 0.50, 0.10)
+_WHITE, _YELLOW = (0.56, 0.56, 0.53), (0.56, 0.38, 0.06)
 
 
 def draw_sky(canvas: Canvas, plan: Plan, dice: Dice) -> None:
@@ -37,7 +38,7 @@ def draw_sky(canvas: Canvas, plan: Plan, dice: Dice) -> None:
     camera, climate = canvas.camera, plan.climate
     noise = Noise(dice)
     a = ((canvas.columns - F(camera.u0)) / F(camera.f))[None]  # (1, W)
-    rows = int(min(max(np.ceil(camera.v0) + 2, 1), camera.size[0]))
+    rows = min(_first_ground_row(canvas) + 1, camera.size[0])
     up = ((F(camera.v0) - canvas.rows[:rows]) / F(camera.f))[:, None]  # (rows, 1)
     high = ramp(up * F(2.2))
     cloud = noise(a * F(3) / (up + F(0.25)), F(2.2) / (up + F(0.25))) * F(0.65)
@@ -104,9 +105,14 @@ class _Ground:
         return ramp(F(2) - F(2 / cell) * self.blur)
 
 
+def _first_ground_row(canvas: Canvas) -> int:
+    camera = canvas.camera
+    return min(max(math.floor(camera.v0 + camera.height * camera.f / FAR), 0), camera.size[0] - 1)
+
+
 def _ground(canvas: Canvas) -> _Ground:
     camera = canvas.camera
-    top = int(min(max(np.floor(camera.v0 + camera.height * camera.f / FAR), 0), camera.size[0] - 1))
+    top = _first_ground_row(canvas)
     v = canvas.rows[top:, None]
     z = np.minimum(F(camera.height * camera.f) / np.maximum(v - F(camera.v0), F(1e-3)), F(FAR))
     lateral = (canvas.columns - F(camera.u0))[None] * (z / F(camera.f))
@@ -135,9 +141,12 @@ def draw_ground(canvas: Canvas, plan: Plan, dice: Dice) -> None:
     kerb = ramp(ground.strip(half + 0.12, 0.12) + ground.strip(-half - 0.12, 0.12))
     blades = F(0.25) + F(1.5) * ramp((F(0.45) * middle + F(0.55) * small - F(0.3)) * F(2.2))
     blades *= F(0.45) + F(1.1) * broad
+    bloom = ramp((F(0.35) * broad + F(0.65) * middle - F(0.58)) * F(14)) * (F(0.5) + small)
     for channel in range(3):
         value = slab * F((1.0, 0.97, 0.9)[channel])
-        value += (F(plan.grass[channel]) * blades - value) * verge
+        meadow = F(plan.grass[channel]) * blades
+        meadow += (F(0.8 * plan.blossom[channel]) - meadow) * bloom
+        value += (meadow - value) * verge
         value += (F(0.36) - value) * kerb
         value += (grey * F((1.0, 1.0, 1.04)[channel]) - value) * road
         block[channel] = value
@@ -182,18 +191,15 @@ def _heat_clutter(ground: _Ground, plan: Plan, dice: Dice, road: np.ndarray) -> 
     for side in (-1.0, 1.0):  # tyre tracks
         for wheel in (-0.75, 0.75):
             add(ground.strip(side * half / 2 + wheel, 0.16) * F(0.6), strong * 0.6)
-    for _ in range(dice.count(3, 6)):  # sealed cracks along the road, dashed like lane markings
-        near, long = dice.between(2.5, 12.0), dice.between(1.5, 9.0)
-        cover = ground.span(near, near + long) * ground.strip(
-            dice.between(-half, half), dice.between(0.06, 0.14)
-        )
-        add(cover, strong * dice.between(0.9, 1.6))
-    for _ in range(dice.count(3, 6)):  # and across it, like stop lines and crossings
-        near = dice.between(3.0, 14.0)
-        cover = ground.span(near, near + dice.between(0.15, 0.5)) * ground.strip(
-            dice.between(-half, half), dice.between(0.5, 1.6)
-        )
-        add(cover, strong * dice.between(0.8, 1.5) * dice.pick((-1.0, 1.0)))
+    for _ in range(dice.count(8, 13)):  # sealed cracks and lane lines that were milled off
+        near, long = dice.between(2.5, 14.0), dice.between(1.5, 5.0)
+        middle, thick = dice.between(-half, half), dice.between(0.07, 0.13)
+        add(ground.span(near, near + long) * ground.strip(middle, thick), strong * dice.between(1.2, 2.0))
+    for _ in range(dice.count(4, 7)):  # and across the road, like stop lines and crossings
+        near, deep = dice.between(3.0, 14.0), dice.between(0.2, 0.6)
+        middle, wide = dice.between(-half, half), dice.between(0.3, 1.3)
+        heat = strong * dice.between(1.0, 1.8) * dice.pick((-1.0, 1.0, 1.0))
+        add(ground.span(near, near + deep) * ground.strip(middle, wide), heat)
     extra *= road
     for _ in range(dice.count(1, 3)):  # manholes and warm drains, on the pavement too
         lateral = dice.between(-0.9 * half, half + 1.5) * -plan.green
@@ -248,7 +254,7 @@ def _draw_markings(ground: _Ground, plan: Plan, dice: Dice, wear: np.ndarray) ->
     for channel in range(3):
         colour = F(_WHITE[channel]) + F(yellow[channel] - _WHITE[channel]) * middle
         block[channel] += (colour - block[channel]) * paint
-    block[RETRO] += paint * F(0.25)
+    block[RETRO] += paint * F(0.1)
     canvas.mask[ground.top :][cover > 0.5] = MARKING
 
 

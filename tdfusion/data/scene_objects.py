@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tdfusion.data.scene_canvas import Brush, Canvas, Noise, cover_polygon, material, ramp
+from tdfusion.data.scene_canvas import Brush, Canvas, Noise, material, ramp
 from tdfusion.data.scene_labels import BACKGROUND, BOTH, BOX_CLASSES, CAR, CONE, INFRARED, SIGN, VISIBLE
 from tdfusion.data.scene_plan import Plan, Thing
 
@@ -12,9 +12,9 @@ F = np.float32
 _PAINT = (
     (0.55, 0.05, 0.04),
     (0.62, 0.62, 0.62),
-    (0.03, 0.03, 0.035),
-    (0.05, 0.14, 0.42),
-    (0.30, 0.31, 0.33),
+    (0.02, 0.02, 0.025),
+    (0.04, 0.12, 0.42),
+    (0.45, 0.46, 0.48),
     (0.75, 0.74, 0.70),
     (0.10, 0.28, 0.20),
     (0.62, 0.40, 0.05),
@@ -167,7 +167,7 @@ def draw_sign(canvas: Canvas, plan: Plan, thing: Thing) -> None:
     """A traffic sign: painted sheet metal at the temperature of what is behind it."""
     dice = thing.dice
     hide = dice.between(0.9, 0.97)
-    pole = Brush(canvas, thing.lateral, thing.z, label=BACKGROUND, hide_heat=hide, beside=-plan.green * 1.2)
+    pole = Brush(canvas, thing.lateral, thing.z, label=BACKGROUND, hide_heat=hide, beside=0.0)
     panel = Brush(
         canvas,
         thing.lateral,
@@ -176,9 +176,9 @@ def draw_sign(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         box=BOX_CLASSES.index("sign"),
         optimum=VISIBLE,
         hide_heat=hide,
-        beside=-plan.green * 1.2,
+        beside=0.0,
     )
-    size, y = dice.between(0.42, 0.56), dice.between(2.05, 2.4)
+    size, y = dice.between(0.36, 0.52), dice.between(1.7, 2.7)
     grey = material((0.33, 0.34, 0.35), 0.0)
     pole.limbs([(0, 0, 0, y + 0.1, 0.04, 0.04, grey)])
     white, red = material((0.8, 0.8, 0.78), retro=0.6), material((0.62, 0.03, 0.03), retro=0.4)
@@ -234,14 +234,14 @@ def draw_cone(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         box=BOX_CLASSES.index("cone"),
         optimum=VISIBLE,
         hide_heat=thing.dice.between(0.88, 0.97),
-        beside=0.7,
+        beside=0.0,
     )
     canvas.shade(brush.u, brush.v, 0.3 * brush.scale, 0.09 * brush.scale, 0.7)
     orange, white = material((0.80, 0.20, 0.02)), material((0.75, 0.75, 0.72), retro=0.5)
-    tall, foot = thing.dice.between(0.62, 0.75), 0.22
+    tall, foot = thing.dice.between(0.75, 0.95), 0.26
 
     def slice_of(low: float, high: float, of: np.ndarray) -> None:
-        a, b = (0.17 * (1 - t) + 0.03 * t for t in (low, high))
+        a, b = (0.20 * (1 - t) + 0.03 * t for t in (low, high))
         brush.polygon([(-a, low * tall), (a, low * tall), (b, high * tall), (-b, high * tall)], of)
 
     brush.polygon([(-foot, 0), (foot, 0), (foot, 0.05), (-foot, 0.05)], orange)
@@ -347,7 +347,7 @@ def draw_boulder(canvas: Canvas, plan: Plan, thing: Thing) -> None:
 def draw_vent(canvas: Canvas, plan: Plan, thing: Thing) -> None:
     """Warm air over a grating: in infrared a shape like a walker, in the visible image next to nothing."""
     dice = thing.dice
-    brush = Brush(canvas, thing.lateral, thing.z, hide_visible=0.97, beside=-plan.green * 0.8)
+    brush = Brush(canvas, thing.lateral, thing.z, heat_only=True)
     warm = plan.climate.clutter * dice.between(1.6, 2.6)
     air = material((0.4, 0.4, 0.4), warm)
     tall, sway = dice.between(1.2, 1.9), dice.between(-0.2, 0.2)

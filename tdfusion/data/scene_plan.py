@@ -43,8 +43,8 @@ class Climate:
 
 CLIMATES = {
     "day": Climate(
-        sun=(1.45, 1.38, 1.22),
-        ambient=(0.42, 0.47, 0.55),
+        sun=(1.0, 0.95, 0.84),
+        ambient=(0.36, 0.40, 0.47),
         lamps=0.0,
         sky_top=(0.16, 0.33, 0.72),
         sky_low=(0.62, 0.74, 0.88),
@@ -64,7 +64,7 @@ CLIMATES = {
         sky_heat_top=-16.0,
         sky_heat_low=-7.0,
         body_heat=6.0,
-        span=(-8.0, 17.0),
+        span=(-5.0, 12.0),
     ),
     "night": Climate(
         sun=(0.0, 0.0, 0.0),
@@ -88,7 +88,7 @@ CLIMATES = {
         sky_heat_top=-18.0,
         sky_heat_low=-9.0,
         body_heat=7.5,
-        span=(-7.0, 16.0),
+        span=(-5.0, 11.0),
     ),
     "fog": Climate(
         sun=(0.0, 0.0, 0.0),
@@ -112,7 +112,7 @@ CLIMATES = {
         sky_heat_top=-4.0,
         sky_heat_low=-2.5,
         body_heat=6.5,
-        span=(-6.0, 14.0),
+        span=(-5.0, 9.5),
     ),
 }
 
@@ -143,41 +143,46 @@ class Plan:
     paving: float
     grass: Colour
     leaf: Colour
+    blossom: Colour
     wet: float  # how much the road mirrors lights
     low_sun: float  # strength of a sun in the picture, 0 without
     sun_at: tuple[float, float]  # right of and above the vanishing point, in focal lengths
     things: tuple[Thing, ...]
 
 
-# Half width and height (m) of what must stay visible: crowds would hide the truth.
+_BLOSSOM = ((0.62, 0.60, 0.56), (0.60, 0.34, 0.40), (0.62, 0.52, 0.12), (0.52, 0.36, 0.58))
+
+# Half width, foot and height (m) of what must stay visible: crowds would hide the truth.
 _EXTENT = {
-    "person": (0.45, 1.8),
-    "bystander": (0.45, 1.8),
-    "animal": (0.7, 1.2),
-    "cyclist": (0.5, 1.8),
-    "car": (1.2, 1.5),
-    "sign": (0.5, 2.9),
-    "cone": (0.25, 0.7),
+    "person": (0.35, 0.0, 1.8),
+    "bystander": (0.35, 0.0, 1.8),
+    "statue": (0.4, 0.0, 1.8),
+    "animal": (0.8, 0.0, 1.5),
+    "cyclist": (0.6, 0.0, 1.8),
+    "car": (1.1, 0.0, 1.5),
+    "sign": (0.5, 1.2, 3.2),
+    "cone": (0.25, 0.0, 0.8),
 }
 
 
 def make_plan(dice: Dice, condition: str, size: tuple[int, int]) -> Plan:
     """Choose street, camera and objects of a scene."""
     climate = CLIMATES[condition]
-    green, drive = dice.pick((-1.0, 1.0)), dice.pick((-1.0, 1.0))
-    half = dice.between(2.7, 3.2)
+    green = dice.pick((-1.0, 1.0))
+    drive = green if dice.chance(0.75) else -green
+    half = dice.between(2.3, 2.8)
     camera = Camera(
         size=size,
         horizon=dice.between(0.36, 0.43),
         shift=dice.between(-0.06, 0.06),
         height=dice.between(1.4, 1.65),
-        lateral=drive * half / 2 * dice.between(0.5, 1.0),
+        lateral=drive * half / 2 * dice.between(0.3, 0.9),
         bend=dice.between(-0.0022, 0.0022),
     )
-    hedge, wall = half + dice.between(2.0, 3.0), half + dice.between(2.0, 2.8)
+    hedge, wall = half + dice.between(2.4, 3.4), half + dice.between(2.0, 2.8)
     warm = dice.between(0.0, 1.0)
-    grass = (0.055 + 0.05 * warm, 0.105 + 0.015 * warm, 0.028)
-    leaf = (0.035 + 0.05 * warm, 0.085, 0.022)
+    grass = (0.075 + 0.06 * warm, 0.135 + 0.015 * warm, 0.034)
+    leaf = (0.05 + 0.05 * warm, 0.115, 0.028)
     return Plan(
         condition=condition,
         climate=climate,
@@ -187,10 +192,11 @@ def make_plan(dice: Dice, condition: str, size: tuple[int, int]) -> Plan:
         half_width=half,
         hedge=hedge,
         wall=wall,
-        asphalt=dice.between(0.085, 0.13),
-        paving=dice.between(0.26, 0.36),
+        asphalt=dice.between(0.10, 0.15),
+        paving=dice.between(0.22, 0.32),
         grass=grass,
         leaf=leaf,
+        blossom=dice.pick(_BLOSSOM),
         wet=dice.between(0.4, 1.0) if dice.chance(0.45) else 0.0,
         low_sun=dice.between(0.7, 1.2) if condition == "day" and dice.chance(0.3) else 0.0,
         sun_at=(dice.between(-0.12, 0.12), dice.between(0.05, 0.14)),
@@ -213,11 +219,11 @@ def _place(
 
     def stand(kind: str, low: float, high: float, near: float, far: float) -> None:
         """Put one in the lateral range [low, high] where it is in view and hides little."""
-        wide, tall = _EXTENT[kind]
-        for _ in range(14):
+        wide, foot, tall = _EXTENT[kind]
+        for _ in range(24):
             lateral, z = dice.between(low, high), dice.between(near, far)
             x = (lateral - camera.lateral) / z + camera.bend * z + camera.shift / FOCAL
-            box = (x - wide / z, x + wide / z, (camera.height - tall) / z, camera.height / z)
+            box = (x - wide / z, x + wide / z, (camera.height - tall) / z, (camera.height - foot) / z)
             if abs(x) < 0.52 and all(_overlap(box, other) < 0.2 for other in taken):
                 taken.append(box)
                 things.append(Thing(kind, lateral, z, dice.fork()))
@@ -227,24 +233,29 @@ def _place(
         for _ in range(count):
             things.append(Thing(kind, dice.between(low, high), dice.between(near, far), dice.fork()))
 
-    for _ in range(dice.count(1, 3)):
-        side = dice.pick((-1.0, 1.0))
-        stand("car", side * half * 0.42, side * half * 0.62, 6.5, 24.0)
-    if dice.chance(0.6):
-        side = dice.pick((-1.0, 1.0))
-        stand("cyclist", side * (half - 0.9), side * (half - 0.35), 5.0, 13.0)
+    if dice.chance(0.8):
+        stand("animal", green * (half + 0.5), green * (half + 1.8), 4.6, 9.0)
+    if dice.chance(0.65):
+        stand("cyclist", green * (half + 0.4), green * (half + 1.2), 4.6, 9.0)
     for _ in range(dice.count(2, 4)):
-        stand("person", green * (half + 0.6), green * (hedge - 0.4), 5.0, 14.0)
-    for _ in range(dice.count(0, 2)):
-        stand("animal", green * (half + 0.7), green * (hedge - 0.5), 5.0, 11.0)
-    for _ in range(dice.count(1, 3)):
-        stand("bystander", -green * (half + 0.6), -green * (wall - 0.4), 5.0, 14.0)
-    for _ in range(dice.count(1, 3)):
-        stand("sign", -green * (half + 0.5), -green * (half + 1.2), 5.0, 14.0)
-    if dice.chance(0.55):
+        stand("person", green * (half + 0.35), green * (half + 2.0), 4.2, 10.0)
+    for _ in range(dice.count(1, 2)):
+        stand("bystander", -green * (half + 0.35), -green * (wall - 0.4), 4.4, 10.0)
+    for _ in range(dice.count(2, 3)):
+        stand("sign", -green * (half + 0.3), -green * (half + 1.6), 4.8, 12.0)
+    if dice.chance(0.25):
         side = dice.pick((-1.0, 1.0))
-        for _ in range(dice.count(2, 4)):
-            stand("cone", side * half * 0.1, side * half * 0.95, 3.6, 11.0)
+        stand("cyclist", side * half * 0.45, side * (half - 0.4), 4.6, 8.0)
+    for _ in range(dice.count(2, 3)):
+        side = dice.pick((-1.0, 1.0))
+        stand("car", side * half * 0.42, side * half * 0.62, 5.5, 18.0)
+    if dice.chance(0.7):
+        side = dice.pick((-1.0, 1.0))
+        for _ in range(dice.count(3, 5)):
+            stand("cone", side * half * 0.1, side * half * 0.95, 3.4, 8.0)
+
+    for _ in range(dice.count(2, 3)):
+        stand("statue", green * (half + 0.5), green * (hedge - 0.3), 5.0, 12.0)
 
     lamps, first = dice.chance(0.9), dice.between(5.0, 16.0)
     if lamps:
@@ -253,9 +264,9 @@ def _place(
     scatter("tree", dice.count(4, 7), green * (hedge + 1.0), green * (hedge + 6.0), 9.0, 60.0)
     scatter("tree", dice.count(0, 2), -green * (half + 0.8), -green * (half + 1.0), 18.0, 50.0)
     scatter("trunk", dice.count(2, 4), green * (half + 1.0), green * (hedge - 0.3), 5.0, 22.0)
-    scatter("post", dice.count(2, 5), green * (half + 0.5), green * (hedge - 0.3), 4.5, 18.0)
-    scatter("boulder", dice.count(2, 4), green * (half + 0.6), green * (hedge - 0.3), 4.5, 14.0)
-    scatter("vent", dice.count(2, 4), -green * (half + 0.5), -green * (wall - 0.3), 4.5, 14.0)
+    scatter("post", dice.count(1, 3), green * (half + 0.5), green * (hedge - 0.3), 4.5, 18.0)
+    scatter("boulder", dice.count(1, 3), green * (half + 0.6), green * (hedge - 0.3), 4.5, 14.0)
+    scatter("vent", dice.count(3, 5), -green * (half + 0.5), -green * (wall - 0.3), 4.5, 12.0)
     return tuple(sorted(things, key=lambda thing: -thing.z))
 
 

@@ -25,6 +25,7 @@ _DRAW: dict[str, Callable[[Canvas, Plan, Thing], None]] = {
     "tree": scene_objects.draw_tree,
     "trunk": scene_objects.draw_trunk,
     "post": scene_objects.draw_post,
+    "statue": scene_figures.draw_statue,
     "boulder": scene_objects.draw_boulder,
     "vent": scene_objects.draw_vent,
     "lamp": scene_objects.draw_lamp,

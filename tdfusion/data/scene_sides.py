@@ -141,8 +141,12 @@ def draw_hedge(canvas: Canvas, plan: Plan, dice: Dice) -> None:
     block = canvas.buffer[:, rows, columns]
     tone = F(0.12) + F(1.75) * ramp((leaves - F(0.28)) * F(2.3)) * (F(0.3) + F(1.0) * bush)
     tone *= F(0.55) + F(0.45) * ramp(up / height)
+    cluster = noise(z * F(2.1) + F(31), up * F(2.4) + F(7))
+    bloom = ramp((cluster + F(0.25) * (leaves - F(0.5)) - F(0.6)) * F(12)) * (F(0.35) + F(0.9) * leaves)
     for channel in range(3):
-        block[channel] += (F(plan.leaf[channel]) * tone - block[channel]) * cover
+        value = F(plan.leaf[channel]) * tone
+        value += (F(plan.blossom[channel]) - value) * bloom
+        block[channel] += (value - block[channel]) * cover
     heat = F(climate.leaf_heat) + F(0.9) * (bush - F(0.5))
     block[HEAT] += (heat - block[HEAT]) * cover
     block[EMISSIVITY] += (F(0.97) - block[EMISSIVITY]) * cover

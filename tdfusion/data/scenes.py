@@ -9,36 +9,26 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from tdfusion.data.images import rgb_to_ycbcr
 from tdfusion.data.pair import Pair
-from tdfusion.data.scene_labels import BOX_CLASSES, CLASSES, OPTIMUM, PALETTE
+from tdfusion.data.scene_labels import BOX_CLASSES, CLASSES, INFRARED, OPTIMUM, PALETTE, VISIBLE
 from tdfusion.data.scene_render import render
 from tdfusion.errors import InputError
 
-CLASSES = ("background", "road", "marking", "sign", "cone", "car", "cyclist", "person", "animal")
-"""Class names; the index is the id in ``Pair.mask``."""
-
-BOX_CLASSES = ("person", "car", "cyclist", "sign", "cone", "animal")
-"""Names of the detection classes; the index is the class in ``Pair.boxes``."""
-
-OPTIMUM = ("either", "infrared", "visible", "both")
-"""Names of the ids in ``Pair.optimum``: which source carries the class of a pixel."""
-
-PALETTE = (
-    (44, 52, 64),
-    (122, 126, 134),
-    (250, 240, 180),
-    (66, 133, 244),
-    (255, 138, 36),
-    (0, 172, 160),
-    (160, 110, 220),
-    (228, 52, 70),
-    (170, 112, 60),
-)
-"""RGB colour (0 to 255) of each class, for figures."""
+__all__ = [
+    "BOX_CLASSES",
+    "CLASSES",
+    "CONDITIONS",
+    "OPTIMUM",
+    "PALETTE",
+    "SPLITS",
+    "SynthRoad",
+    "oracle_weights",
+]
 
 SPLITS = ("train", "test")
 CONDITIONS = ("day", "night", "fog")
@@ -49,13 +39,21 @@ _MIN_SIDE, _MAX_SIDE = 32, 640
 def oracle_weights(optimum: Tensor) -> Tensor:
     """Infrared weight w_a of the per-pixel oracle: 1 where infrared carries, 0 where visible does.
 
+    Where either or both would do, the weight is that of the nearest pixel with a preference, so that the
+    mix has no seam where it needs none; it is 1/2 if no pixel has one.
+
     Args:
         optimum: int64 (H, W), ids of `OPTIMUM`.
 
     Returns:
-        w_a, float32 (1, H, W) in [0, 1]; w_b is ``1 - w_a``.
+        w_a, float32 (1, H, W) in {0, 1/2, 1}; w_b is ``1 - w_a``.
     """
-    return torch.tensor([0.5, 1.0, 0.0, 0.5])[optimum][None]  # (1, H, W)
+    infrared = (optimum == INFRARED).numpy()
+    open_to_both = ~(infrared | (optimum == VISIBLE).numpy())
+    if open_to_both.all():
+        return torch.full((1, *optimum.shape), 0.5)
+    rows, columns = distance_transform_edt(open_to_both, return_distances=False, return_indices=True)
+    return torch.from_numpy(infrared[rows, columns]).float()[None]  # (1, H, W)
 
 
 class SynthRoad(Dataset[Pair]):
