@@ -33,6 +33,9 @@ FLAGS = (
 )
 # What a page says of itself once its equations stand.
 REPORT = """(async () => {
+  // the sidebar slides when the window grows for the picture, and would be caught half way
+  const still = "*, *::before { transition: none !important; animation: none !important; }";
+  document.head.appendChild(document.createElement("style")).textContent = still;
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
   await document.fonts.ready;
   const images = [...document.images];
