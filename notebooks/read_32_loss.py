@@ -86,7 +86,7 @@ figure = image_row(
 # more like a switch, and at $w = 1/2$ the whole term is half as large against the gradient term. Both forms
 # are in the library, as `variant="paper"` and `variant="released"`; the curves are computed with them.
 
-# %% mystnb={"image": {"alt": "Left: best fused value against the weight, a straight line for the paper and an S-shaped curve for the released code. Right: intensity loss against the fused value for both variants"}, "figure": {"caption": "One pixel with infrared value 0.8 and visible value 0.2. Left: the fused value at the minimum as the weight goes from 0 to 1. Right: the loss itself at $w_a = 0.7$.", "name": "fig-loss-variants"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: best fused value against the weight, a straight line for the paper and an S-shaped curve for the released code. Right: intensity loss against the fused value for both variants"}, "figure": {"caption": "One pixel with infrared value 0.8 and visible value 0.2. Left: the fused value at the minimum as the weight goes from 0 to 1. Right: the loss itself at $w_a = 0.7$.", "name": "fig-loss-variants"}}
 a, b = 0.8, 0.2
 w = torch.linspace(0, 1, 101)
 values = torch.linspace(0, 1, 201)

@@ -1,0 +1,43 @@
+"""The coverage table names only pages, code and tests that exist, and every item of the paper."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+
+import pytest
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+from libsource import locate
+
+ROWS = list(csv.DictReader((ROOT / "book" / "reproduce" / "coverage.csv").open()))
+ITEMS = [
+    *(f"Eq. ({n})" for n in range(1, 12)),
+    *(f"Fig. {n}" for n in range(1, 6)),
+    *(f"Table {n}" for n in range(1, 4)),
+    "Alg. 1",
+    *("Sec. " + s for s in "1 2 3.1 3.2 3.3 3.4 3.5 3.6 3.7 4.1 4.2 4.3 4.4 4.5 5".split()),
+]
+
+
+def test_every_item_of_the_paper_has_one_row() -> None:
+    assert sorted(row["Item"] for row in ROWS) == sorted(ITEMS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["Item"])
+def test_what_a_row_names_exists(row: dict[str, str]) -> None:
+    if row["Page"]:
+        (page,) = re.fullmatch(r"\{doc\}`/(.+)`", row["Page"]).groups()
+        assert page in (ROOT / "_toc.yml").read_text(), f"{page} is not in the book"
+        assert any((ROOT / f"{page}{suffix}").exists() for suffix in (".ipynb", ".md"))
+    code = row["Code"]
+    if code.endswith(".py"):
+        assert (ROOT / code).exists()
+    elif code:
+        assert locate(ROOT, code)
+    if row["Test"]:
+        assert (ROOT / row["Test"]).exists()
+    complete = bool(row["Page"]) and bool(row["Code"])
+    assert row["State"] == ("done" if complete else "code only" if code else "not written")
