@@ -1,7 +1,8 @@
 """The six metrics side by side: tdfusion.metrics, and sewar + scikit-image + scipy, on one core.
 
 Both run in one process with one thread, in turn, on a generated 480x640 pair; times are medians with their
-quartiles, and the largest difference of values is given with them. Writes results/bench_metrics.json.
+quartiles, and the largest difference of values is given with them. Then a folder of such pairs, with one
+worker and with one per core. Writes results/bench_metrics.json.
 """
 
 # ruff: noqa: E402, I001 (the environment is set before numpy and torch are imported)
@@ -14,6 +15,7 @@ for _library in ("OMP", "OPENBLAS", "MKL"):  # read when numpy and torch are loa
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -21,10 +23,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from reference_metrics import qabf, reference_metrics, scd, spatial_frequency, structural_similarity, vifp
 from reference_metrics import entropy as reference_entropy
 
 import tdfusion.metrics as ours
+from tdfusion.evaluate import evaluate_folder
 from tdfusion.provenance import Stopwatch, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,15 +47,26 @@ def main() -> None:
         measure(name, mine, theirs, arguments.repeats) for name, (mine, theirs) in contenders(F, A, B).items()
     ]
     differences = value_differences(F, A, B)
-    print(f"{'':14}{'tdfusion':>12}{'reference':>12}{'times faster':>24}{'largest difference':>21}")
+    print(
+        f"{'':9}{'tdfusion':>13}{'reference':>13}{'times faster':>22}{'in processor time':>22}{'difference':>13}"
+    )
     for row in rows:
         away = max(differences.values()) if row["what"] == "all six" else differences[row["what"]]
         row["largest_difference"] = away
-        low, high = row["ratio_quartiles"]
+        wall = row["wall"]
+        faster = [
+            f"{clock['ratio']:10.1f} ({clock['ratio_quartiles'][0]:.1f}..{clock['ratio_quartiles'][1]:.1f})"
+            for clock in (wall, row["processor"])
+        ]
         print(
-            f"{row['what']:14}{row['tdfusion_ms']:9.1f} ms{row['reference_ms']:9.1f} ms"
-            f"{row['ratio']:10.1f} ({low:.1f} .. {high:.1f}){away:19.1e}"
+            f"{row['what']:9}{wall['tdfusion_ms']:10.1f} ms{wall['reference_ms']:10.1f} ms"
+            f"{faster[0]:>22}{faster[1]:>22}{away:13.1e}"
         )
+    folder = folder_speedup(F, A, B)
+    print(
+        f"folder of {folder['pairs']} pairs: {folder['one_worker_s']:.2f} s with one worker, "
+        f"{folder['all_cores_s']:.2f} s with {folder['workers']}, {folder['ratio']:.2f} times faster"
+    )
     libraries = {name: version(name) for name in ("sewar", "scikit-image", "scipy", "numpy")}
     report = {
         "what": "all six fusion metrics of one pair, medians of interleaved runs in one process, one thread",
@@ -59,6 +74,7 @@ def main() -> None:
         "seed": 0,
         "repeats": arguments.repeats,
         "rows": rows,
+        "folder": folder,
         "provenance": provenance(watch, reference=libraries),
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
@@ -97,25 +113,27 @@ def contenders(F: np.ndarray, A: np.ndarray, B: np.ndarray) -> dict[str, tuple[C
 
 
 def measure(name: str, mine: Callable, theirs: Callable, repeats: int) -> dict:
-    """Median milliseconds of both, and of their ratio run by run."""
+    """Median milliseconds of both and of their ratio run by run, by the wall clock and in processor time.
+
+    On a shared machine the ratio in processor time is the steadier one.
+    """
     mine(), theirs()  # first calls build caches
-    times = np.empty((repeats, 2))
+    wall, processor = np.empty((repeats, 2)), np.empty((repeats, 2))
     for run in range(repeats):
         for side, call in enumerate((mine, theirs)):
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.thread_time()
             call()
-            times[run, side] = time.perf_counter() - start
-    ratios = times[:, 1] / times[:, 0]
-    milliseconds = 1e3 * np.percentile(times, (25, 50, 75), axis=0)
-    return {
-        "what": name,
-        "tdfusion_ms": round(milliseconds[1, 0], 3),
-        "tdfusion_quartiles_ms": [round(milliseconds[i, 0], 3) for i in (0, 2)],
-        "reference_ms": round(milliseconds[1, 1], 3),
-        "reference_quartiles_ms": [round(milliseconds[i, 1], 3) for i in (0, 2)],
-        "ratio": round(float(np.median(ratios)), 2),
-        "ratio_quartiles": [round(float(np.percentile(ratios, q)), 2) for q in (25, 75)],
-    }
+            wall[run, side], processor[run, side] = time.perf_counter() - start, time.thread_time() - used
+    return {"what": name, "wall": _summary(wall), "processor": _summary(processor)}
+
+
+def _summary(seconds: np.ndarray) -> dict:
+    """Medians and quartiles of (repeats, 2) seconds: ours, the reference's, their ratio."""
+    ratios = seconds[:, 1] / seconds[:, 0]
+    quartiles = np.percentile(np.column_stack([1e3 * seconds, ratios]), (25, 50, 75), axis=0).round(3)
+    keys = ("tdfusion_ms", "reference_ms", "ratio")
+    medians = {key: float(value) for key, value in zip(keys, quartiles[1])}
+    return medians | {f"{key}_quartiles": quartiles[[0, 2], k].tolist() for k, key in enumerate(keys)}
 
 
 def value_differences(F: np.ndarray, A: np.ndarray, B: np.ndarray) -> dict[str, float]:
@@ -128,6 +146,31 @@ def value_differences(F: np.ndarray, A: np.ndarray, B: np.ndarray) -> dict[str, 
                 away = abs(mine[metric] - theirs[metric])
                 largest[metric] = float(max(largest.get(metric, 0.0), away))
     return largest
+
+
+def folder_speedup(F: np.ndarray, A: np.ndarray, B: np.ndarray, pairs: int = 12, repeats: int = 5) -> dict:
+    """Seconds for a folder of ``pairs`` copies, one worker and one per core, in turn; files read included."""
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    times = np.empty((repeats, 2))
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = [Path(scratch) / role for role in ("ir", "vi", "fused")]
+        for folder, image in zip(folders, (A, B, F)):
+            folder.mkdir()
+            for number in range(pairs):
+                Image.fromarray(image).save(folder / f"{number}.png")
+        for run in range(repeats):
+            for side, count in enumerate((1, workers)):
+                start = time.perf_counter()
+                evaluate_folder(*folders, workers=count, with_baselines=False)
+                times[run, side] = time.perf_counter() - start
+    one, many = np.median(times, axis=0)
+    return {
+        "pairs": pairs,
+        "workers": workers,
+        "one_worker_s": round(float(one), 3),
+        "all_cores_s": round(float(many), 3),
+        "ratio": round(float(np.median(times[:, 0] / times[:, 1])), 2),
+    }
 
 
 if __name__ == "__main__":
