@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tdfusion.data.scene_canvas import Brush, Canvas, Dice, material
+import numpy as np
+
+from tdfusion.data.scene_brush import Brush
+from tdfusion.data.scene_canvas import Canvas, Dice, material
 from tdfusion.data.scene_labels import (
     ANIMAL,
     BACKGROUND,
@@ -38,7 +41,7 @@ def draw_person(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         box=BOX_CLASSES.index("person"),
         optimum=INFRARED,
         hide_visible=thing.dice.between(0.92, 0.99),
-        beside=plan.green * 1.1,
+        beside=plan.green * 0.4,
     )
     _walker(brush, thing.dice, plan.climate.body_heat, _DARK)
     brush.finish()
@@ -54,9 +57,8 @@ def draw_bystander(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         box=BOX_CLASSES.index("person"),
         optimum=VISIBLE,
         hide_heat=thing.dice.between(0.82, 0.95),
-        beside=0.0,
     )
-    canvas.shade(brush.u, brush.v, 0.5 * brush.scale, 0.16 * brush.scale, 0.6)
+    brush.shadow(0.3, 0.12, 1.7, plan.shadow)
     _walker(brush, thing.dice, plan.climate.body_heat, _BRIGHT)
     brush.finish()
 
@@ -123,7 +125,7 @@ def draw_animal(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         box=BOX_CLASSES.index("animal"),
         optimum=INFRARED,
         hide_visible=dice.between(0.92, 0.99),
-        beside=plan.green * 1.5,
+        beside=plan.green * 0.5,
     )
     _beast(brush, dice, warmth, _FUR)
     brush.finish()
@@ -136,44 +138,35 @@ def _beast(brush: Brush, dice: Dice, warmth: float, fur: tuple) -> None:
     coat, tint = material(dice.pick(fur), warmth * 0.95), dice.pick(fur)
     far = material(tuple(0.7 * c for c in tint), warmth * 0.8)
     warm = material(tint, warmth * 1.45)
-    tall, long = 0.95 * s, 0.52 * s
-    nod = dice.between(-0.25, 0.25) * s
-    neck_x, neck_y = way * (long + 0.28 * s), tall + 0.38 * s + nod
+    tall, long = 0.92 * s, 0.50 * s
+    nod = dice.between(-0.3, 0.22) * s
+    neck_x, neck_y = way * (long + 0.26 * s), tall + 0.42 * s + nod
+
+    def bone(x0: float, y0: float, x1: float, y1: float, r0: float, r1: float, of: np.ndarray) -> tuple:
+        return (way * x0, y0, way * x1, y1, r0 * s, r1 * s, of)
+
     parts = []
-    for x, step, what in ((-0.9, 0.06, far), (0.8, -0.05, far), (-1.0, -0.04, coat), (0.92, 0.05, coat)):
-        foot = way * (x * long + step)
+    for x, step, what in ((-0.85, 0.10, far), (0.75, -0.08, far), (-1.0, -0.06, coat), (0.92, 0.07, coat)):
+        knee, foot = x * long + step * s, x * long + (step - 0.05) * s
         parts += [
-            (way * x * long, tall - 0.1 * s, foot, 0.42 * s, 0.085 * s, 0.045 * s, what),
-            (foot, 0.42 * s, foot - way * 0.02, 0.03 * s, 0.04 * s, 0.03 * s, what),
+            bone(x * long * 0.92, tall - 0.05 * s, knee, 0.44 * s, 0.12, 0.05, what),
+            bone(knee, 0.44 * s, foot, 0.03 * s, 0.045, 0.03, what),
         ]
+    head_x, head_y = neck_x * way, neck_y
     parts += [
-        (-way * long, tall, way * long, tall + 0.03 * s, 0.20 * s, 0.19 * s, coat),
-        (way * long, tall + 0.06 * s, neck_x, neck_y, 0.13 * s, 0.085 * s, coat),
-        (neck_x, neck_y + 0.02 * s, neck_x + way * 0.22 * s, neck_y - 0.06 * s, 0.09 * s, 0.045 * s, warm),
-        (
-            neck_x - way * 0.02,
-            neck_y + 0.06 * s,
-            neck_x - way * 0.1 * s,
-            neck_y + 0.2 * s,
-            0.035 * s,
-            0.02 * s,
-            warm,
-        ),
-        (
-            -way * (long + 0.1 * s),
-            tall + 0.1 * s,
-            -way * (long + 0.24 * s),
-            tall - 0.1 * s,
-            0.05 * s,
-            0.02 * s,
-            coat,
-        ),
+        bone(-0.8 * long, tall, 0.1 * long, tall - 0.03 * s, 0.22, 0.19, coat),
+        bone(0.0, tall - 0.03 * s, 0.75 * long, tall, 0.19, 0.235, coat),
+        bone(0.8 * long, tall + 0.06 * s, head_x, head_y, 0.17, 0.085, coat),
+        bone(head_x, head_y + 0.03 * s, head_x + 0.24 * s, head_y - 0.08 * s, 0.095, 0.045, warm),
+        bone(head_x - 0.04 * s, head_y + 0.08 * s, head_x - 0.13 * s, head_y + 0.2 * s, 0.04, 0.015, warm),
+        bone(-long - 0.08 * s, tall + 0.12 * s, -long - 0.2 * s, tall - 0.08 * s, 0.06, 0.02, coat),
     ]
     if deer and dice.chance(0.5):
         horn = material((0.25, 0.2, 0.14), warmth * 0.4)
         for lean in (0.02, -0.2):
-            tip = (neck_x + way * lean * s, neck_y + 0.42 * s)
-            parts.append((neck_x, neck_y + 0.08 * s, *tip, 0.022 * s, 0.014 * s, horn))
+            parts.append(
+                bone(head_x, head_y + 0.08 * s, head_x + lean * s, head_y + 0.42 * s, 0.022, 0.014, horn)
+            )
     brush.limbs(parts)
 
 
@@ -189,10 +182,10 @@ def draw_cyclist(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         box=BOX_CLASSES.index("cyclist"),
         optimum=INFRARED if verge else BOTH,
         hide_visible=dice.between(0.9, 0.98) if verge else 0.0,
-        beside=plan.green * 2.0,
+        beside=plan.green * 0.4,
     )
     if not verge:
-        canvas.shade(brush.u, brush.v, 0.9 * brush.scale, 0.14 * brush.scale, 0.6)
+        brush.shadow(0.7, 0.12, 1.6, plan.shadow)
     tyre, frame = material((0.03, 0.03, 0.03), 2.5), material(dice.pick(_BRIGHT), 0.5, 0.7)
     coat, legs = material(dice.pick(_BRIGHT), warmth), material(dice.pick(_DARK), warmth * 0.9)
     skin, helmet = material(dice.pick(_SKIN), warmth * 1.45), material(dice.pick(_BRIGHT), warmth * 0.7)

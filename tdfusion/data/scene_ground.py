@@ -43,6 +43,7 @@ def draw_sky(canvas: Canvas, plan: Plan, dice: Dice) -> None:
     high = ramp(up * F(2.2))
     cloud = noise(a * F(3) / (up + F(0.25)), F(2.2) / (up + F(0.25))) * F(0.65)
     cloud += noise(a * F(9) / (up + F(0.25)), F(6.0) / (up + F(0.25))) * F(0.35)
+    cloud += (noise(a * F(26) / (up + F(0.25)), F(17.0) / (up + F(0.25))) - F(0.5)) * F(0.16)
     cloud = ramp((cloud - F(1 - climate.cloud)) * F(3)) * ramp(up * F(8) + F(0.2))
     sky = canvas.buffer[:, :rows]
     for channel in range(3):
@@ -222,8 +223,9 @@ def _draw_markings(ground: _Ground, plan: Plan, dice: Dice, wear: np.ndarray) ->
     dashes = np.zeros_like(ground.z)
     first = dice.between(0.0, 5.0)
     for number in range(12):
-        near = max(first + 5.0 * number - 4.0, 0.3)
-        dashes += ground.span(near, near + 3.0)
+        near = first + 5.0 * number - 4.0
+        if near > -2.5:
+            dashes += ground.span(max(near, 0.3), near + 3.0)
     crossing = dice.between(6.0, 13.0) if dice.chance(0.45) else None
     centre = dashes * ground.strip(0.0, 0.10)
     edges = ground.strip(half - 0.3, 0.08) + ground.strip(0.3 - half, 0.08)
@@ -265,14 +267,14 @@ def _arrow(lateral: float, near: float, turn: float) -> list[list[tuple[float, f
     if turn == 0.0:
         tip = near + long
         return [shaft, [(x - 0.38, near + long * 0.58), (x + 0.38, near + long * 0.58), (x, tip)]]
-    bend, root, tip = near + long * 0.6, x, x + turn * 0.75
+    corner, arm = near + long * 0.55, x + turn * 0.5
     return [
         shaft,
         [
-            (root - 0.11, bend),
-            (root + turn * 0.45, bend + 0.2),
-            (root + turn * 0.45, bend + 0.7),
-            (root - 0.11, bend + 0.3),
+            (x - turn * 0.11, corner),
+            (x - turn * 0.11, corner + 0.7),
+            (arm, corner + 1.0),
+            (arm, corner + 0.3),
         ],
-        [(root + turn * 0.4, bend - 0.3), (root + turn * 0.4, bend + 1.2), (tip, bend + 0.45)],
+        [(arm, corner - 0.4), (arm, corner + 1.7), (x + turn * 1.0, corner + 0.65)],
     ]

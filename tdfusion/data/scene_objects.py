@@ -1,173 +1,39 @@
-"""Cars, signs, cones, trees, lamps and other standing things of SynthRoad."""
+"""Signs, cones, trees, lamps and other standing things of SynthRoad."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tdfusion.data.scene_canvas import Brush, Canvas, Noise, material, ramp
-from tdfusion.data.scene_labels import BACKGROUND, BOTH, BOX_CLASSES, CAR, CONE, INFRARED, SIGN, VISIBLE
+from tdfusion.data.scene_brush import Brush
+from tdfusion.data.scene_canvas import Canvas, Noise, material, ramp
+from tdfusion.data.scene_labels import BACKGROUND, BOX_CLASSES, CONE, INFRARED, SIGN, VISIBLE
 from tdfusion.data.scene_plan import Plan, Thing
 
 F = np.float32
-_PAINT = (
-    (0.55, 0.05, 0.04),
-    (0.62, 0.62, 0.62),
-    (0.02, 0.02, 0.025),
-    (0.04, 0.12, 0.42),
-    (0.45, 0.46, 0.48),
-    (0.75, 0.74, 0.70),
-    (0.10, 0.28, 0.20),
-    (0.62, 0.40, 0.05),
+# Seven bars of a digit, 0.44 wide and 0.72 high, and which of them each digit shows.
+_SEGMENTS = (
+    (0.0, 0.24, 0.44, 0.36),
+    (0.32, 0.0, 0.44, 0.36),
+    (0.32, -0.36, 0.44, 0.0),
+    (0.0, -0.36, 0.44, -0.24),
+    (0.0, -0.36, 0.12, 0.0),
+    (0.0, 0.0, 0.12, 0.36),
+    (0.0, -0.06, 0.44, 0.06),
 )
-
-
-def draw_car(canvas: Canvas, plan: Plan, thing: Thing) -> None:
-    """A car ahead of us (its rear) or coming (its front), with the warm parts that a running car has."""
-    dice, climate, camera = thing.dice, plan.climate, canvas.camera
-    ahead = thing.lateral * plan.drive > 0
-    brush = Brush(canvas, thing.lateral, thing.z, label=CAR, box=BOX_CLASSES.index("car"), optimum=BOTH)
-    paint = dice.pick(_PAINT)
-    wide, long, tall = dice.between(0.84, 0.92), dice.between(3.8, 4.6), dice.between(1.42, 1.62)
-    belt, floor = dice.between(0.86, 0.95), 0.24
-    sunny = 6.0 if climate.sun[0] else 0.5
-    body = material(paint, sunny + 1.5, 0.9)
-    flank = material(tuple(0.6 * c for c in paint), sunny + 2.0, 0.9)
-    deck = material(tuple(1.15 * c for c in paint), sunny + (3.0 if ahead else 10.0), 0.9)
-    dark = material((0.02, 0.02, 0.02), 4.0)
-    glass = material((0.05, 0.06, 0.07), -3.0, 0.85, tuple(0.12 * c for c in climate.sky_low))
-    tyre = material((0.025, 0.025, 0.025), 9.0)
-    z0, z1 = thing.z, thing.z + long
-    camera_side = 1.0 if camera.lateral - camera.bend * z0 * z0 > thing.lateral else -1.0
-
-    def quad(points: list[tuple[float, float, float]], of: np.ndarray) -> None:
-        brush.polygon_px([camera.project(thing.lateral + x, y, z) for x, y, z in points], of)
-
-    where_u, where_v = camera.project(thing.lateral, 0.0, z0 + 0.25 * long)
-    canvas.shade(where_u, where_v, 1.35 * brush.scale, 0.30 * brush.scale, 0.9)
-
-    # Roof box, narrower than the body; then the body over its foot.
-    near, far = (0.35, 2.6) if ahead else (1.1, 3.4)
-    top = wide - 0.17
-    s = camera_side
-    quad(
-        [
-            (s * wide, belt, z0 + near - 0.3),
-            (s * top, tall, z0 + near + 0.25),
-            (s * top, tall, z0 + far),
-            (s * wide, belt, z0 + far + 0.6),
-        ],
-        flank,
-    )
-    quad(
-        [
-            (s * (wide - 0.02), belt + 0.04, z0 + near),
-            (s * (top + 0.02), tall - 0.08, z0 + near + 0.3),
-            (s * (top + 0.02), tall - 0.08, z0 + far - 0.1),
-            (s * (wide - 0.02), belt + 0.04, z0 + far + 0.3),
-        ],
-        glass,
-    )
-    quad(
-        [
-            (-top, tall, z0 + near + 0.25),
-            (top, tall, z0 + near + 0.25),
-            (top, tall - 0.03, z0 + far),
-            (-top, tall - 0.03, z0 + far),
-        ],
-        deck,
-    )
-    quad([(s * wide, floor, z0), (s * wide, belt, z0), (s * wide, belt, z1), (s * wide, floor, z1)], flank)
-    for along in (0.16, 0.80):
-        u, v = camera.project(thing.lateral + s * wide, 0.31, z0 + along * long)
-        r = 0.31 * camera.f / (z0 + along * long)
-        squeeze = min(1.0, abs(thing.lateral + s * wide - camera.lateral) / (z0 + along * long) + 0.12)
-        angles = np.arange(12) * (np.pi / 6)
-        ring = [(u + r * squeeze * float(np.cos(t)), v + r * float(np.sin(t))) for t in angles]
-        brush.polygon_px(ring, tyre)
-    quad(
-        [
-            (-wide, belt, z0),
-            (wide, belt, z0),
-            (wide, belt + 0.02, z0 + near + 0.1),
-            (-wide, belt + 0.02, z0 + near + 0.1),
-        ],
-        deck,
-    )
-    quad(
-        [
-            (-wide + 0.04, belt, z0 + near),
-            (wide - 0.04, belt, z0 + near),
-            (top, tall, z0 + near + 0.28),
-            (-top, tall, z0 + near + 0.28),
-        ],
-        body,
-    )
-    quad(
-        [
-            (-wide + 0.13, belt + 0.05, z0 + near),
-            (wide - 0.13, belt + 0.05, z0 + near),
-            (top - 0.07, tall - 0.08, z0 + near + 0.26),
-            (-top + 0.07, tall - 0.08, z0 + near + 0.26),
-        ],
-        glass,
-    )
-
-    # The near face: tyres under a body with bevelled corners, bumper, plate, lights.
-    for x in (-wide + 0.16, wide - 0.16):
-        brush.polygon([(x - 0.11, 0.0), (x + 0.11, 0.0), (x + 0.11, 0.4), (x - 0.11, 0.4)], tyre)
-    face = [
-        (-wide, 0.34),
-        (-wide + 0.08, floor),
-        (wide - 0.08, floor),
-        (wide, 0.34),
-        (wide, belt - 0.14),
-        (wide - 0.08, belt),
-        (-wide + 0.08, belt),
-        (-wide, belt - 0.14),
-    ]
-    brush.polygon(face, body)
-    brush.polygon(
-        [(-wide + 0.05, floor), (wide - 0.05, floor), (wide - 0.03, 0.42), (-wide + 0.03, 0.42)], dark
-    )
-    brush.polygon(
-        [(-0.26, 0.48), (0.26, 0.48), (0.26, 0.60), (-0.26, 0.60)],
-        material((0.75, 0.74, 0.68), 1.0, retro=0.2),
-    )
-    on = climate.lamps > 0 or dice.chance(0.3)
-    if ahead:
-        tail = material((0.35, 0.01, 0.01), 3.0, glow=(0.9 * on, 0.05 * on, 0.03 * on), retro=0.1)
-        for x in (-1.0, 1.0):
-            brush.polygon(
-                [(x * wide, 0.62), (x * (wide - 0.24), 0.62), (x * (wide - 0.2), 0.80), (x * wide, 0.82)],
-                tail,
-            )
-            if on:
-                brush.light(x * (wide - 0.12), 0.71, 0.16 * max(climate.lamps, 0.3), (1.0, 0.08, 0.04))
-        brush.limbs([(0.48, 0.27, 0.55, 0.27, 0.07, 0.07, material((0.1, 0.1, 0.1), 28.0))])
-    else:
-        grille = material((0.03, 0.03, 0.03), 20.0)
-        brush.polygon([(-0.42, 0.62), (0.42, 0.62), (0.36, 0.78), (-0.36, 0.78)], grille)
-        lens = material((0.5, 0.5, 0.5), 14.0, glow=(2.5 * on, 2.4 * on, 2.2 * on))
-        for x in (-1.0, 1.0):
-            brush.polygon(
-                [
-                    (x * (wide - 0.04), 0.64),
-                    (x * (wide - 0.34), 0.64),
-                    (x * (wide - 0.3), 0.80),
-                    (x * (wide - 0.04), 0.80),
-                ],
-                lens,
-            )
-            if on:
-                brush.light(x * (wide - 0.18), 0.72, 1.6 * max(climate.lamps, 0.25), (1.0, 0.96, 0.86))
-    brush.finish()
+_DIGITS = {
+    "0": (0, 1, 2, 3, 4, 5),
+    "2": (0, 1, 6, 4, 3),
+    "3": (0, 1, 6, 2, 3),
+    "5": (0, 5, 6, 2, 3),
+    "8": (0, 1, 2, 3, 4, 5, 6),
+}
 
 
 def draw_sign(canvas: Canvas, plan: Plan, thing: Thing) -> None:
     """A traffic sign: painted sheet metal at the temperature of what is behind it."""
     dice = thing.dice
     hide = dice.between(0.9, 0.97)
-    pole = Brush(canvas, thing.lateral, thing.z, label=BACKGROUND, hide_heat=hide, beside=0.0)
+    pole = Brush(canvas, thing.lateral, thing.z, label=BACKGROUND, hide_heat=hide)
     panel = Brush(
         canvas,
         thing.lateral,
@@ -176,7 +42,6 @@ def draw_sign(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         box=BOX_CLASSES.index("sign"),
         optimum=VISIBLE,
         hide_heat=hide,
-        beside=0.0,
     )
     size, y = dice.between(0.36, 0.52), dice.between(1.7, 2.7)
     grey = material((0.33, 0.34, 0.35), 0.0)
@@ -196,11 +61,11 @@ def draw_sign(canvas: Canvas, plan: Plan, thing: Thing) -> None:
     kind = dice.count(0, 5)
     if kind == 0:  # limit
         regular(20, size, 0.0, red)
-        regular(20, size * 0.76, 0.0, white)
-        bar(-0.40, -0.32, -0.08, 0.34, black)
-        bar(0.08, -0.32, 0.40, 0.34, black)
-        bar(-0.28, -0.16, -0.20, 0.18, white)
-        bar(0.20, -0.16, 0.28, 0.18, white)
+        regular(20, size * 0.78, 0.0, white)
+        for left, digit in ((-0.52, dice.pick("2358")), (0.08, "0")):
+            for segment in _DIGITS[digit]:
+                x0, y0, x1, y1 = _SEGMENTS[segment]
+                bar(left + x0, y0, left + x1, y1, black)
     elif kind == 1:  # warning
         regular(3, size * 1.15, 0.0, red, -0.1)
         regular(3, size * 0.75, 0.0, white, -0.1)
@@ -234,9 +99,8 @@ def draw_cone(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         box=BOX_CLASSES.index("cone"),
         optimum=VISIBLE,
         hide_heat=thing.dice.between(0.88, 0.97),
-        beside=0.0,
     )
-    canvas.shade(brush.u, brush.v, 0.3 * brush.scale, 0.09 * brush.scale, 0.7)
+    brush.shadow(0.3, 0.09, 0.8, plan.shadow)
     orange, white = material((0.80, 0.20, 0.02)), material((0.75, 0.75, 0.72), retro=0.5)
     tall, foot = thing.dice.between(0.75, 0.95), 0.26
 
@@ -279,9 +143,17 @@ def draw_tree(canvas: Canvas, plan: Plan, thing: Thing) -> None:
     x = ((canvas.columns[where[1]] - F(brush.u)) / F(s))[None]
     y = ((F(brush.v) - canvas.rows[where[0]]) / F(s))[:, None]
     rx, ry = (x - F(lean)) / F(wide), (y - F(middle)) / F(high)
-    rough = noise(x * F(0.9) + F(9), y * F(0.9)) * F(0.6) + noise(x * F(2.8), y * F(2.8)) * F(0.4)
+    rough = noise(x * F(0.8) + F(9), y * F(0.8)) * F(0.5) + noise(x * F(2.3) + y, y * F(2.3) - x) * F(0.3)
+    rough += noise(x * F(6.0) - y * F(2), y * F(6.0) + x * F(2)) * F(0.2)
     cover = ramp((1 - rx * rx - ry * ry + (rough - F(0.55)) * F(1.7)) * F(min(5.0, 0.5 * s)))
-    tone = F(0.25) + F(1.5) * ramp((noise(x * F(4.5), y * F(4.5)) - F(0.25)) * F(1.6))
+    tone = F(0.25) + F(1.5) * ramp(
+        (
+            noise(x * F(4.0) + y, y * F(4.0) - x) * F(0.6)
+            + noise(x * F(9.0) - y * F(3), y * F(9.0) + x * F(3)) * F(0.4)
+            - F(0.25)
+        )
+        * F(1.7)
+    )
     tone *= (F(0.75) + F(0.35) * ry) * F(tint)
     value = np.repeat(material(plan.leaf, leaf, 0.97)[:, None], cover.size, axis=1).reshape(-1, *cover.shape)
     value[:3] *= tone
@@ -363,7 +235,7 @@ def draw_vent(canvas: Canvas, plan: Plan, thing: Thing) -> None:
 def draw_lamp(canvas: Canvas, plan: Plan, thing: Thing) -> None:
     """A street lamp that leans over the road."""
     lamps, way = plan.climate.lamps, plan.green
-    brush = Brush(canvas, thing.lateral, thing.z, label=BACKGROUND, hide_heat=0.8, beside=-plan.green)
+    brush = Brush(canvas, thing.lateral, thing.z, label=BACKGROUND, hide_heat=0.8)
     steel = material((0.16, 0.17, 0.18), 0.0)
     brush.limbs(
         [

@@ -147,6 +147,7 @@ class Plan:
     wet: float  # how much the road mirrors lights
     low_sun: float  # strength of a sun in the picture, 0 without
     sun_at: tuple[float, float]  # right of and above the vanishing point, in focal lengths
+    shadow: float  # where shadows fall: metres to the right per metre of height, 0 without a sun
     things: tuple[Thing, ...]
 
 
@@ -200,6 +201,7 @@ def make_plan(dice: Dice, condition: str, size: tuple[int, int]) -> Plan:
         wet=dice.between(0.4, 1.0) if dice.chance(0.45) else 0.0,
         low_sun=dice.between(0.7, 1.2) if condition == "day" and dice.chance(0.3) else 0.0,
         sun_at=(dice.between(-0.12, 0.12), dice.between(0.05, 0.14)),
+        shadow=dice.pick((-1.0, 1.0)) * dice.between(0.5, 1.1) if climate.sun[0] else 0.0,
         things=_place(dice, condition, camera, green, drive, half, hedge, wall),
     )
 

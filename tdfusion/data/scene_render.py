@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tdfusion.data import scene_figures, scene_objects
+from tdfusion.data import scene_cars, scene_figures, scene_objects
 from tdfusion.data.scene_cameras import Noisy, see_infrared, see_visible
 from tdfusion.data.scene_canvas import Canvas, Dice
 from tdfusion.data.scene_ground import draw_ground, draw_sky
@@ -19,7 +19,7 @@ _DRAW: dict[str, Callable[[Canvas, Plan, Thing], None]] = {
     "bystander": scene_figures.draw_bystander,
     "animal": scene_figures.draw_animal,
     "cyclist": scene_figures.draw_cyclist,
-    "car": scene_objects.draw_car,
+    "car": scene_cars.draw_car,
     "sign": scene_objects.draw_sign,
     "cone": scene_objects.draw_cone,
     "tree": scene_objects.draw_tree,
@@ -58,6 +58,7 @@ def render(
         _DRAW[thing.kind](canvas, plan, thing)
     draw_houses(canvas, plan, houses)
     draw_hedge(canvas, plan, hedge)
+    canvas.keep_scenery()
     for thing in plan.things:
         if thing not in behind:
             _DRAW[thing.kind](canvas, plan, thing)

@@ -33,6 +33,7 @@ _PLASTER = (
     (0.44, 0.33, 0.30),
     (0.47, 0.44, 0.28),
 )
+_TILES = ((0.17, 0.065, 0.04), (0.075, 0.08, 0.09), (0.12, 0.075, 0.055))
 
 
 def _columns(canvas: Canvas, lateral: float) -> tuple[slice, np.ndarray] | None:
@@ -54,11 +55,12 @@ def _columns(canvas: Canvas, lateral: float) -> tuple[slice, np.ndarray] | None:
 
 def draw_houses(canvas: Canvas, plan: Plan, dice: Dice) -> None:
     """A row of plastered houses: windows above, plain walls below, warm patches in infrared."""
-    edges, tall, plaster, heats, glows = [1.0], [], [], [], []
+    edges, tall, plaster, roofs, heats, glows = [1.0], [], [], [], [], []
     while edges[-1] < _FARTHEST + 20:
         edges.append(edges[-1] + dice.between(6.0, 13.0))
         tall.append(dice.between(5.5, 12.0))
         plaster.append(dice.pick(_PLASTER))
+        roofs.append(dice.pick(_TILES))
         heats.append(dice.between(-1.0, 1.5))
         glows.append(dice.chance(0.3))
     noise, chance = Noise(dice), dice.table(1024)
@@ -84,18 +86,23 @@ def draw_houses(canvas: Canvas, plan: Plan, dice: Dice) -> None:
     x, y = np.abs(along - cell_x - F(0.5)), np.abs(floor - cell_y - F(0.5))
     per_metre = scale * F(plan.wall) / z  # pixels per metre along the wall
     window = ramp(F(0.5) + (F(0.24) - x) * F(2.4) * per_metre) * ramp(F(0.5) + (F(0.28) - y) * F(2.9) * scale)
-    window *= (up > F(3.4)) & (up < height - F(0.5)) & (cell_y >= 0)
+    window *= (up > F(3.4)) & (up < height - F(1.4)) & (cell_y >= 0)
     pane = (cell_x * F(7) + house * F(29)).astype(np.int32) + (cell_y * F(13)).astype(np.int32)
     luck = chance[pane & 1023]
-    cornice = ramp(F(0.5) + (up - height + F(0.35)) * scale)
+    roof = ramp(F(0.5) + (up - height + F(1.1)) * scale)
+    eaves = ramp(F(0.5) + (up - height + F(1.35)) * scale) - roof
+    sill = ramp(F(0.5) + (F(0.31) - x) * F(2.4) * per_metre) * ramp(F(0.5) + (F(0.31) - y) * F(2.9) * scale)
+    sill *= (up > F(3.4)) & (up < height - F(1.4)) & (cell_y >= 0)
 
     block = canvas.buffer[:, rows, columns]
-    tone = (F(0.97) + F(0.06) * noise(z * F(0.4), up * F(0.4))) * (1 - F(0.35) * cornice)
+    tone = (F(0.97) + F(0.06) * noise(z * F(0.4), up * F(0.4))) * (1 + F(0.3) * eaves) * (1 + F(0.22) * sill)
     paint = np.array(plaster, np.float32)[house]  # (w, 3)
+    tiles = np.array(roofs, np.float32)[house]
     lit = (luck < F(0.4)) * window * F(climate.lamps)
     shop = np.array(glows)[house] * (up > F(0.5)) * (up < F(2.9)) * F(0.35 * climate.lamps)
     for channel in range(3):
         value = paint[None, :, channel] * tone
+        value += (tiles[None, :, channel] - value) * roof
         value += (F((0.05, 0.06, 0.08)[channel]) - value) * window
         block[channel] += (value - block[channel]) * cover
         glow = (lit * (F(0.25) + luck) + shop * F(0.5)) * F((1.0, 0.72, 0.38)[channel])
@@ -134,15 +141,18 @@ def draw_hedge(canvas: Canvas, plan: Plan, dice: Dice) -> None:
     v = canvas.rows[rows, None]
     up = F(camera.height) - (v - F(camera.v0)) / scale
     height = F(tall) * (F(0.8) + F(0.4) * noise(z * F(0.3), F(3)))
-    leaves = noise(z * F(3.0), up * F(3.6)) * F(0.5) + noise(z * F(7.0), up * F(9.0)) * F(0.5)
+    leaves = noise(z * F(3.0) + up * F(1.1), up * F(3.6) - z * F(0.8)) * F(0.45)
+    leaves += noise(z * F(7.0) - up * F(2.6), up * F(8.0) + z * F(2.0)) * F(0.35)
+    leaves += noise(z * F(15.0) + up * F(5.0), up * F(18.0) - z * F(4.0)) * F(0.2)
     cover = ramp(F(0.5) + (height + (leaves - F(0.5)) * F(0.5) - up) * scale) * ramp(F(0.5) + base - v)
     bush = noise(z * F(0.7), up * F(0.7))
 
     block = canvas.buffer[:, rows, columns]
     tone = F(0.12) + F(1.75) * ramp((leaves - F(0.28)) * F(2.3)) * (F(0.3) + F(1.0) * bush)
     tone *= F(0.55) + F(0.45) * ramp(up / height)
-    cluster = noise(z * F(2.1) + F(31), up * F(2.4) + F(7))
-    bloom = ramp((cluster + F(0.25) * (leaves - F(0.5)) - F(0.6)) * F(12)) * (F(0.35) + F(0.9) * leaves)
+    cluster = noise(z * F(1.7) + F(31), up * F(1.9) + F(7))
+    petals = noise(z * F(11.0) + up * F(4.0), up * F(12.0) - z * F(3.0) + F(5))
+    bloom = ramp((cluster - F(0.48)) * F(9)) * ramp((petals - F(0.36)) * F(7))
     for channel in range(3):
         value = F(plan.leaf[channel]) * tone
         value += (F(plan.blossom[channel]) - value) * bloom
