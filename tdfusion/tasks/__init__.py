@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, get_args
 
 from torch import Tensor, nn
 
 from tdfusion.config import TaskName
 from tdfusion.data.pair import Batch
+from tdfusion.errors import InputError
 
 
 class Task(Protocol):
@@ -24,7 +25,17 @@ class Task(Protocol):
 
 
 def build_task(name: TaskName, classes: int) -> nn.Module:
-    """T for a task by name, from scratch, with ``classes`` classes (background included, if there is one)."""
-    from tdfusion.tasks.segmentation import SegmentationTask  # transformers takes seconds to import
+    """T for a task by name, from scratch, with ``classes`` classes (background included, if there is one).
 
-    return SegmentationTask(classes)
+    Raises:
+        InputError: unknown task, or the task refuses the number of classes.
+    """
+    if name == "segmentation":
+        from tdfusion.tasks.segmentation import SegmentationTask  # transformers takes seconds to import
+
+        return SegmentationTask(classes)
+    if name == "detection":
+        from tdfusion.tasks.detection import DetectionTask
+
+        return DetectionTask(classes)
+    raise InputError(f'unknown task "{name}"; choose one of {", ".join(get_args(TaskName))}')
