@@ -9,6 +9,7 @@ import sys
 from tdfusion import __version__
 from tdfusion.data.commands import add_data_command
 from tdfusion.errors import InputError, TrainingError
+from tdfusion.evaluate.commands import add_compare_command, add_evaluate_command
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,6 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_fuse(commands)
     _add_train(commands)
+    add_evaluate_command(commands)
+    add_compare_command(commands)
     add_data_command(commands)
     return parser
 

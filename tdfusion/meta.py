@@ -23,6 +23,8 @@ All functions leave the networks as they found them: parameters are passed as va
 from __future__ import annotations
 
 import copy
+import functools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -120,8 +122,17 @@ def task_gradient(
 
 def directional_derivative(F: nn.Module, v: Parameters, I_a: Tensor, I_b: Tensor) -> Tensor:
     """J v: the derivative of I_f = F(I_a, I_b; theta_F) along v, by forward mode. (B, 1, H, W)."""
+    _load_forward_mode()
     with torch.no_grad():
         return jvp(lambda theta: call(F, theta, I_a, I_b), (values(F),), (v,))[1]
+
+
+@functools.cache
+def _load_forward_mode() -> None:
+    """PyTorch's first forward-mode derivative warns of a function that PyTorch itself calls; not ours to heed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", FutureWarning)
+        jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
 
 
 def pixel_push(
