@@ -41,9 +41,9 @@ class Setting:
     train_scenes: int = 480
     test_scenes: int = 120
     data_seed: int = 0
-    steps: int = 240
-    batch: int = 16
-    rate: float = 2e-3  # AdamW, one cycle
+    steps: int = 450
+    batch: int = 8
+    rate: float = 8e-3  # AdamW, one cycle
     weight_decay: float = 0.01
     hidden: tuple[int, ...] = (16, 32, 64, 96)
     strides: tuple[int, ...] = (2, 2, 2, 2)
@@ -78,6 +78,8 @@ def network(setting: Setting) -> SegformerForSemanticSegmentation:
             sr_ratios=[4, 2, 1, 1],
             mlp_ratios=[2, 2, 2, 2],
             decoder_hidden_size=64,
+            drop_path_rate=0.0,
+            classifier_dropout_prob=0.0,
         )
     )
 
@@ -106,7 +108,7 @@ def run(source: str, seed: int, train: dict, test: dict, setting: Setting, bar: 
     model = network(setting).train()
     image, mask = train[source], train["mask"]
     share = torch.bincount(mask.flatten(), minlength=len(CLASSES)) / mask.numel()
-    weight = 1 / (share + 0.01).sqrt()
+    weight = 1 / (share + 0.001).sqrt()
     weight /= weight.mean()
     optimizer = torch.optim.AdamW(model.parameters(), setting.rate, weight_decay=setting.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, setting.rate, total_steps=setting.steps)

@@ -42,8 +42,8 @@ class Noisy:
         return ((total - F(510)) * F(1 / 147.8)).reshape(shape)
 
 
-def _clear(haze: float, z: np.ndarray) -> np.ndarray:
-    """Transmission of the air, exp(-haze z) by its series: within 2 % as long as it matters."""
+def clear_air(haze: float, z: np.ndarray) -> np.ndarray:
+    """Transmission of the air, exp(-haze z) by the first terms of its series: within 0.03."""
     k = F(haze) * z
     return 1 / (1 + k * (1 + k * (F(0.5) + k * F(1 / 6))))
 
@@ -77,7 +77,7 @@ def see_visible(canvas: Canvas, plan: Plan, noise: Noisy) -> np.ndarray:
             light[c] += beam * F((1.0, 0.97, 0.88)[c])
         mirrored = buffer[RETRO] * beam * F(2.5)
     image = np.empty((3, *camera.size), np.float32)
-    clear = _clear(climate.haze, z)
+    clear = clear_air(climate.haze, z)
     clear = np.where(solid, clear, F(1))
     for c in range(3):
         radiance = buffer[RGB][c] * light[c] + buffer[GLOW][c]
@@ -149,7 +149,7 @@ def see_infrared(canvas: Canvas, plan: Plan, noise: Noisy) -> np.ndarray:
     around = radiance(climate.sky_heat_low)
     scene = around + (radiance(buffer[HEAT]) - around) * buffer[EMISSIVITY]
     z = 1 / np.maximum(buffer[INVERSE_DEPTH], F(1 / 250))
-    scene = 1 + (scene - 1) * _clear(climate.haze_heat, z)
+    scene = 1 + (scene - 1) * clear_air(climate.haze_heat, z)
     low, high = (radiance(heat) for heat in climate.span)
     scene = (scene - low) / (high - low)
     knee = F(0.82)

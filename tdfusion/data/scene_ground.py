@@ -30,7 +30,7 @@ from tdfusion.data.scene_labels import INFRARED, MARKING, ROAD, VISIBLE
 from tdfusion.data.scene_plan import Plan
 
 F = np.float32
-_WHITE, _YELLOW = (0.56, 0.56, 0.53), (0.56, 0.38, 0.06)
+_WHITE, _YELLOW = (0.47, 0.47, 0.45), (0.52, 0.36, 0.06)
 
 
 def draw_sky(canvas: Canvas, plan: Plan, dice: Dice) -> None:
@@ -142,11 +142,11 @@ def draw_ground(canvas: Canvas, plan: Plan, dice: Dice) -> None:
     kerb = ramp(ground.strip(half + 0.12, 0.12) + ground.strip(-half - 0.12, 0.12))
     blades = F(0.25) + F(1.5) * ramp((F(0.45) * middle + F(0.55) * small - F(0.3)) * F(2.2))
     blades *= F(0.45) + F(1.1) * broad
-    bloom = ramp((F(0.35) * broad + F(0.65) * middle - F(0.58)) * F(14)) * (F(0.5) + small)
+    bloom = ramp((F(0.5) * broad + F(0.5) * middle - F(0.55)) * F(10)) * ramp((small - F(0.38)) * F(6))
     for channel in range(3):
         value = slab * F((1.0, 0.97, 0.9)[channel])
         meadow = F(plan.grass[channel]) * blades
-        meadow += (F(0.8 * plan.blossom[channel]) - meadow) * bloom
+        meadow += (F(0.7 * plan.blossom[channel]) - meadow) * bloom
         value += (meadow - value) * verge
         value += (F(0.36) - value) * kerb
         value += (grey * F((1.0, 1.0, 1.04)[channel]) - value) * road

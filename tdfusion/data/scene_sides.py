@@ -152,7 +152,7 @@ def draw_hedge(canvas: Canvas, plan: Plan, dice: Dice) -> None:
     tone *= F(0.55) + F(0.45) * ramp(up / height)
     cluster = noise(z * F(1.7) + F(31), up * F(1.9) + F(7))
     petals = noise(z * F(11.0) + up * F(4.0), up * F(12.0) - z * F(3.0) + F(5))
-    bloom = ramp((cluster - F(0.48)) * F(9)) * ramp((petals - F(0.36)) * F(7))
+    bloom = ramp((cluster - F(0.53)) * F(9)) * ramp((petals - F(0.36)) * F(7))
     for channel in range(3):
         value = F(plan.leaf[channel]) * tone
         value += (F(plan.blossom[channel]) - value) * bloom
