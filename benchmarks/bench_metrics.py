@@ -75,7 +75,7 @@ def main() -> None:
         "repeats": arguments.repeats,
         "rows": rows,
         "folder": folder,
-        "provenance": provenance(watch, reference=libraries),
+        "provenance": provenance(watch, reference=libraries, load_average=os.getloadavg()),
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     scratch = arguments.out.with_name(f".{arguments.out.name}.part")

@@ -65,11 +65,14 @@ def extremes(height: int, width: int) -> Triple:
 
 
 def one_pixel(height: int, width: int) -> Triple:
-    """Almost constant sources: rounding noise must not show."""
-    A, B = np.full((height, width), 255, np.uint8), np.full((height, width), 200, np.uint8)
+    """Almost constant images: the rounding noise of flat windows must not add up."""
+    A = np.full((height, width), 255, np.uint8)
     A[height // 2, width // 2] = 254
-    B[3, 4] = 203
-    return (A // 2 + B // 2), A, B
+    F, B = A.copy(), A.copy()
+    B[height // 3, 9] = 254
+    F[height // 2, width // 2] = 253
+    F[20, 30] = 253
+    return F, A, B
 
 
 TRIPLES = {
@@ -81,7 +84,7 @@ TRIPLES = {
     "smallest": noise(41, 41, 4),
     "flat areas": flat_areas(97, 131),
     "extremes": extremes(60, 57),
-    "one pixel": one_pixel(70, 75),
+    "one pixel": one_pixel(150, 150),
 }
 
 

@@ -61,7 +61,8 @@ def entropy(
     Raises:
         InputError: see `as_plane`.
 
-    Source: Roberts, van Aardt and Ahmed, J. Appl. Remote Sens. 2 (2008); histogram as in the paper's evaluator.
+    Source:
+        Roberts, van Aardt and Ahmed, J. Appl. Remote Sens. 2 (2008); histogram as in the paper's evaluator.
     """
     chosen = resolve(convention, entropy_epsilon=epsilon)
     return entropy_value(as_plane(I_f, name=name), chosen.entropy_epsilon)
@@ -81,7 +82,8 @@ def spatial_frequency(I_f: Any, *, name: str | None = None) -> float:
     Raises:
         InputError: see `as_plane`.
 
-    Source: Eskicioglu and Fisher, IEEE Trans. Commun. 43 (1995).
+    Source:
+        Eskicioglu and Fisher, IEEE Trans. Commun. 43 (1995).
     """
     return spatial_frequency_value(as_plane(I_f, min_side=2, name=name))
 
@@ -102,7 +104,8 @@ def scd(I_f: Any, I_a: Any, I_b: Any, *, name: str | None = None) -> float:
     Raises:
         InputError: see `as_planes`.
 
-    Source: Aslantas and Bendes, AEU Int. J. Electron. Commun. 69 (2015).
+    Source:
+        Aslantas and Bendes, AEU Int. J. Electron. Commun. 69 (2015).
     """
     value, reason = _scd(as_planes((I_f, I_a, I_b), min_side=2, name=name))
     return _warned(value, "SCD", reason, name)
@@ -141,7 +144,8 @@ def vif(
     Raises:
         InputError: see `as_planes`; an unknown choice.
 
-    Source: Sheikh and Bovik, IEEE Trans. Image Process. 15 (2006), the authors' vifp; values of sewar.
+    Source:
+        Sheikh and Bovik, IEEE Trans. Image Process. 15 (2006), the authors' vifp; values of sewar.
     """
     chosen = resolve(convention, vif_reduce=reduce, vif_border=border, vif_kernel=kernel)
     value, reason = _vif(as_planes((I_f, I_a, I_b), min_side=VIF_MIN_SIDE, name=name), chosen)
@@ -179,7 +183,8 @@ def qabf(
     Raises:
         InputError: see `as_planes`; an unknown choice.
 
-    Source: Xydeas and Petrovic, Electron. Lett. 36 (2000); constants and branches of the paper's evaluator.
+    Source:
+        Xydeas and Petrovic, Electron. Lett. 36 (2000); constants and branches of the paper's evaluator.
     """
     chosen = resolve(convention, qabf_equal=equal, qabf_orientation=orientation)
     value, reason = _qabf(as_planes((I_f, I_a, I_b), min_side=3, name=name), chosen)
@@ -219,7 +224,8 @@ def ssim(
     Raises:
         InputError: see `as_planes`; an unknown choice.
 
-    Source: Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13 (2004); values of scikit-image.
+    Source:
+        Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13 (2004); values of scikit-image.
     """
     chosen = resolve(
         convention, ssim_reduce=reduce, ssim_window=window, ssim_covariance=covariance, ssim_range=data_range

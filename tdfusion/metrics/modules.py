@@ -38,7 +38,8 @@ class FusionMetrics(Metric):
         InputError: an unknown convention; in ``update``, images that the metrics refuse (see
             `tdfusion.metrics.as_planes`) or that exceed the range.
 
-    Example: ``metric = FusionMetrics(); metric.update(F(ir, vi), ir, vi); metric.compute()["VIF"]``
+    Example:
+        ``metric = FusionMetrics(); metric.update(F(ir, vi), ir, vi); metric.compute()["VIF"]``
     """
 
     full_state_update = False
