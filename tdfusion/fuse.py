@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from tdfusion.data.files import images_by_stem
 from tdfusion.data.geometry import resize_image
-from tdfusion.data.images import IMAGE_SUFFIXES, list_images, read_gray, read_visible, write_png, ycbcr_to_rgb
+from tdfusion.data.images import read_gray, read_visible, write_png, ycbcr_to_rgb
 from tdfusion.errors import InputError
 
 
@@ -74,7 +75,7 @@ def match_pairs(ir: str | Path, vi: str | Path, out: str | Path) -> list[FilePai
         raise InputError(f"{out}: is a file; --out names a folder")
     if ir.is_file():
         return [FilePair(ir, vi, out / f"{ir.stem}.png")]
-    files_ir, files_vi = _by_stem(ir), _by_stem(vi)
+    files_ir, files_vi = images_by_stem(ir), images_by_stem(vi)
     common = sorted(files_ir.keys() & files_vi.keys())
     lonely = sorted(files_ir.keys() ^ files_vi.keys())
     if lonely:
@@ -148,17 +149,6 @@ def _read(pair: FilePair, match: Match) -> tuple[Tensor, Tensor, Tensor | None]:
             " (if both show the same view, match one to the other: --match ir or --match vi)"
         )
     return ir, vi, chroma
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in list_images(folder):
-        if path.stem in found:
-            raise InputError(
-                f"{folder}: {found[path.stem].name} and {path.name} share a name; keep one of {IMAGE_SUFFIXES}"
-            )
-        found[path.stem] = path
-    return found
 
 
 def _size(image: Tensor) -> str:

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from tdfusion.config import TrainConfig
 from tdfusion.data import geometry
+from tdfusion.data.files import write_text
 from tdfusion.data.pair import Batch, collate
 from tdfusion.data.readers import open_dataset
 from tdfusion.data.samplers import disjoint_subsets
@@ -163,9 +164,9 @@ class Trainer:
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
         where = provenance(self.watch, seed=self.config.seed, device=self.config.device)
-        _write_text(out / "config.json", json.dumps(self.config.to_dict(), indent=2) + "\n")
-        _write_text(out / "history.jsonl", "".join(json.dumps(row) + "\n" for row in self.history))
-        _write_text(out / "provenance.json", json.dumps(where, indent=2) + "\n")
+        write_text(out / "config.json", json.dumps(self.config.to_dict(), indent=2) + "\n")
+        write_text(out / "history.jsonl", "".join(json.dumps(row) + "\n" for row in self.history))
+        write_text(out / "provenance.json", json.dumps(where, indent=2) + "\n")
         about = {"commit": where["commit"], "config": json.dumps(self.config.to_dict())}
         write_safetensors(out / "F.safetensors", self.F, about)
         write_safetensors(out / "G.safetensors", self.G, about)
@@ -229,9 +230,3 @@ def _descend(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     optimiser.step()
-
-
-def _write_text(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.part")
-    scratch.write_text(text)
-    scratch.replace(path)

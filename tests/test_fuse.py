@@ -75,6 +75,12 @@ def test_ycbcr_equals_pils_and_inverts() -> None:
     torch.testing.assert_close(ycbcr_to_rgb(ours[:1], ours[1:]), (rgb * 255).round() / 255, atol=1e-5, rtol=0)
 
 
+def test_a_gray_image_stored_in_three_channels_is_gray(tmp_path) -> None:
+    save(tmp_path / "vi.png", np.full((8, 9, 3), 120, np.uint8))
+    luma, chroma = read_visible(tmp_path / "vi.png")
+    assert chroma is None and luma.shape == (1, 8, 9)
+
+
 def test_a_second_call_resumes_and_overwrite_redoes(F, folders) -> None:
     pairs = match_pairs(folders / "ir", folders / "vi", folders / "out")
     fuse_files(F, pairs[:1], progress=False)
@@ -85,7 +91,7 @@ def test_a_second_call_resumes_and_overwrite_redoes(F, folders) -> None:
 
 def test_two_resolutions_are_matched_on_request_only(F, tmp_path) -> None:
     save(tmp_path / "ir.png", np.full((20, 30), 90, np.uint8))
-    save(tmp_path / "vi.png", np.full((60, 90, 3), 120, np.uint8))
+    save(tmp_path / "vi.png", np.full((60, 90, 3), (120, 90, 60), np.uint8))
     pairs = match_pairs(tmp_path / "ir.png", tmp_path / "vi.png", tmp_path / "out")
     with pytest.raises(InputError, match=r"ir\.png is 30x20 but .*vi\.png is 90x60"):
         fuse_files(F, pairs, progress=False)

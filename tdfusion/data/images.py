@@ -13,26 +13,8 @@ from torch import Tensor
 
 from tdfusion.errors import InputError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".webp")
-
 # BT.601 luma, and full-range YCbCr as in JFIF: the conversion that JPEG files and PIL use.
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Image files directly inside ``folder``, by name; hidden files are left out.
-
-    Raises:
-        InputError: the folder does not exist or holds no image.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    files = sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
-    )
-    if not files:
-        raise InputError(f"{folder}: no image in it (looked for {', '.join(IMAGE_SUFFIXES)})")
-    return files
 
 
 def read_image(path: Path) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tdfusion.data.images import IMAGE_SUFFIXES
+from tdfusion.data.files import IMAGE_SUFFIXES
 from tdfusion.data.layouts import Layout, Split
 from tdfusion.data.splits import paper_split
 from tdfusion.errors import InputError

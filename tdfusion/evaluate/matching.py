@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from tdfusion.data.files import images_by_stem
 from tdfusion.errors import InputError
 
 
@@ -32,7 +33,7 @@ def match_folders(folders: Mapping[str, Path], groups: str | None = None) -> lis
         InputError: a folder is missing or empty; two files of a folder share a stem; a stem is not in every
             folder, or matches no group. The message names the first and counts the rest.
     """
-    by_role = {role: _by_stem(folder) for role, folder in folders.items()}
+    by_role = {role: images_by_stem(folder) for role, folder in folders.items()}
     everywhere = set.intersection(*(set(files) for files in by_role.values()))
     problems = []
     for stem in sorted(set().union(*by_role.values()) - everywhere):
@@ -52,17 +53,6 @@ def match_folders(folders: Mapping[str, Path], groups: str | None = None) -> lis
         Item(stem, {role: files[stem] for role, files in by_role.items()}, label)
         for stem, label in labels.items()
     ]
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    from tdfusion.data.images import list_images  # here: torch comes with it
-
-    files: dict[str, Path] = {}
-    for path in list_images(folder):
-        if path.stem in files:
-            raise InputError(f"{path} and {files[path.stem].name} have the same stem; keep one of them")
-        files[path.stem] = path
-    return files
 
 
 def _group(stem: str, pattern: str | None) -> str | None:

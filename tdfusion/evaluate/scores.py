@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tdfusion.data.files import write_text
 from tdfusion.errors import InputError
 from tdfusion.metrics import CONVENTIONS, METRICS, Convention, resolve
 from tdfusion.tables import format_table
@@ -190,17 +191,6 @@ def summary_cells(summary: Summary) -> tuple[str, ...]:
         spread = "" if math.isnan(sd) else f" ± {sd:.3f}"
         cells.append("0/0" if math.isnan(mean) else f"{mean:.3f}{spread}")
     return (_label(summary), *cells, str(summary.images))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file: the whole file appears, or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.part")
-    try:
-        scratch.write_text(text)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _label(summary: Summary) -> str:
