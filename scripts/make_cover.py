@@ -1,15 +1,13 @@
-"""Draw book/images/cover.png: a SynthRoad test scene fused by the networks of results/tour."""
+"""Draw book/images/cover.png: a SynthRoad test scene fused by the network of results/tour."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from tdfusion.data.scenes import SynthRoad
 from tdfusion.figures import image_row, visible_rgb
 from tdfusion.fuse import fuse
-from tdfusion.models import FusionNet, LossNet
+from tdfusion.models import FusionNet
 
 ROOT = Path(__file__).resolve().parents[1]
 SCENE = 1
@@ -17,17 +15,13 @@ SCENE = 1
 
 def main() -> None:
     F = FusionNet.from_file(ROOT / "results" / "tour" / "F.safetensors")
-    G = LossNet.from_file(ROOT / "results" / "tour" / "G.safetensors")
     pair = SynthRoad(split="test", length=32, size=(240, 320), seed=0)[SCENE]
-    with torch.no_grad():
-        w_a, _ = G(pair.ir[None], pair.vi[None])  # (1, 1, H, W)
     panels = {
         "infrared": pair.ir,
         "visible": visible_rgb(pair),
         "fused": visible_rgb(pair, fuse(F, pair.ir, pair.vi)),
-        "$w_a$": w_a[0],
     }
-    figure = image_row(panels, maps={"$w_a$": "PuOr_r"}, columns=2)
+    figure = image_row(panels)
     out = ROOT / "book" / "images" / "cover.png"
     out.parent.mkdir(exist_ok=True)
     figure.savefig(out, dpi=130)

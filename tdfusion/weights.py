@@ -126,6 +126,7 @@ def write_safetensors(path: Path, net: nn.Module, metadata: Mapping[str, str] | 
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
     try:
         save_file(state, scratch, metadata=dict(metadata or {}))
+        scratch.chmod(0o644)  # safetensors makes it private to the user
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)

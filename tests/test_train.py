@@ -132,7 +132,7 @@ def test_presets_and_variants_are_what_they_say() -> None:
     )
     assert (released.decay_every, released.decay_factor) == (10, 0.1)
     assert (released.intensity, released.gradient, released.partition) == ("released",) * 3
-    assert make_config("smoke", "released").L == PRESETS["smoke"]["L"]
+    assert PRESETS["smoke"]["L"] == make_config("smoke", "released").L
     differing = {k for k, v in VARIANTS["released"].items() if getattr(TrainConfig(), k) == v}
     assert not differing, "a setting of the released column equals the paper's"
 
