@@ -26,8 +26,8 @@ from typing import Any
 from torch import nn
 from tqdm import tqdm
 
-from tdfusion.data.geometry import resize_image
 from tdfusion.data.files import list_images
+from tdfusion.data.geometry import resize_image
 from tdfusion.data.images import read_gray, read_visible, write_png
 from tdfusion.errors import InputError
 from tdfusion.evaluate import Summary, evaluate_folder
@@ -63,9 +63,10 @@ SOURCES = {
         conventions=CONVENTIONS,
     ),
     "llvip": Source("LLVIP", "llvip/infrared/test", "llvip/visible/test", "12 test pairs; the paper has 347"),
-    "tno": Source("TNO", "tno/ir", "tno/vi", "13 pairs; not in the paper"),
+    "tno": Source("TNO", "tno/ir", "tno/vi", "13 pairs, gray visible images; not in the paper"),
     "roadscene": Source(
-        "RoadScene", "roadscene/cropinfrared", "roadscene/crop_HR_visible", "166 pairs; not in the paper",
+        "RoadScene", "roadscene/cropinfrared", "roadscene/crop_HR_visible",
+        "166 pairs; visible images resized to the infrared ones; not in the paper",
         match=True,
     ),
 }  # fmt: skip

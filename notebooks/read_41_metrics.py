@@ -194,7 +194,7 @@ for axis, metric in zip(axes.flat, METRICS):
 for axis in axes[1]:
     axis.set_xlabel("step")
 handles, labels = axes[0, 0].get_legend_handles_labels()
-figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+legend = figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
 
 # %% tags=["hide-input"]
 change_of = [
