@@ -58,10 +58,10 @@ def checksum(scenes: SynthRoad, indices: range) -> str:
 
 # Change these only together with the design of the scenes: results that name a seed rest on them.
 CHECKSUMS = {
-    ("train", (64, 64), 0): "",
-    ("test", (64, 64), 0): "",
-    ("train", (97, 133), 7): "",
-    ("test", (240, 320), 1): "",
+    ("train", (64, 64), 0): "17e8edea87385406",
+    ("test", (64, 64), 0): "7d5a277e0126af27",
+    ("train", (97, 133), 7): "cba7c165258659af",
+    ("test", (240, 320), 1): "79295f9ff2c3eb4a",
 }
 
 

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tdfusion.data.scene_canvas import CHANNELS, HEAT, INVERSE_DEPTH, RGB, Canvas, cover_polygon, ramp
+from tdfusion.data.scene_canvas import (
+    CHANNELS,
+    GLOW,
+    HEAT,
+    INVERSE_DEPTH,
+    RETRO,
+    RGB,
+    Canvas,
+    cover_polygon,
+    ramp,
+)
 
 
 class Brush:
@@ -129,6 +139,8 @@ class Brush:
             if self.hide[0] or self.hide[1]:
                 street = self._street(where)
                 value[RGB] += self.hide[0] * (street[RGB] - value[RGB])
+                value[GLOW] *= 1 - self.hide[0]
+                value[RETRO] *= 1 - self.hide[0]
                 value[HEAT] += self.hide[1] * (street[HEAT] - value[HEAT])
         self.fill(where, cover, value)
 

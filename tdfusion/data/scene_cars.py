@@ -6,7 +6,7 @@ import numpy as np
 
 from tdfusion.data.scene_brush import Brush
 from tdfusion.data.scene_canvas import Canvas, material
-from tdfusion.data.scene_labels import BOTH, BOX_CLASSES, CAR
+from tdfusion.data.scene_labels import BOTH, BOX_CLASSES, CAR, INFRARED
 from tdfusion.data.scene_plan import Plan, Thing
 
 _PAINT = (
@@ -22,14 +22,27 @@ _PAINT = (
 
 
 def draw_car(canvas: Canvas, plan: Plan, thing: Thing) -> None:
-    """A car ahead of us (its rear) or coming (its front), with the warm parts that a running car has."""
+    """A car ahead of us (its rear), coming (its front), or left in the growth of the verge, still warm.
+
+    Both cameras show a car on the road; the one on the verge is the colour of the hedge.
+    """
     dice, climate, camera = thing.dice, plan.climate, canvas.camera
     ahead = thing.lateral * plan.drive > 0
-    brush = Brush(canvas, thing.lateral, thing.z, label=CAR, box=BOX_CLASSES.index("car"), optimum=BOTH)
+    verge = abs(thing.lateral) > plan.half_width
+    brush = Brush(
+        canvas,
+        thing.lateral,
+        thing.z,
+        label=CAR,
+        box=BOX_CLASSES.index("car"),
+        optimum=INFRARED if verge else BOTH,
+        hide_visible=dice.between(0.9, 0.98) if verge else 0.0,
+        beside=plan.green * 0.4,
+    )
     paint = dice.pick(_PAINT)
     wide, long, tall = dice.between(0.84, 0.92), dice.between(3.8, 4.6), dice.between(1.42, 1.62)
     belt, floor = dice.between(0.86, 0.95), 0.24
-    sunny = 6.0 if climate.sun[0] else 0.5
+    sunny = 3.0 if verge else 6.0 if climate.sun[0] else 0.5
     body = material(paint, sunny + 1.5, 0.9)
     flank = material(tuple(0.6 * c for c in paint), sunny + 2.0, 0.9)
     deck = material(tuple(1.15 * c for c in paint), sunny + (3.0 if ahead else 10.0), 0.9)
@@ -43,8 +56,9 @@ def draw_car(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         brush.polygon_px([camera.project(thing.lateral + x, y, z) for x, y, z in points], of)
 
     where_u, where_v = camera.project(thing.lateral, 0.0, z0 + 0.25 * long)
+    shade = 0.0 if verge else 0.9
     canvas.shade(
-        where_u + 0.6 * plan.shadow * brush.scale, where_v, 1.5 * brush.scale, 0.3 * brush.scale, 0.9
+        where_u + 0.6 * plan.shadow * brush.scale, where_v, 1.5 * brush.scale, 0.3 * brush.scale, shade
     )
 
     # Roof box, narrower than the body; then the body over its foot.
@@ -135,7 +149,7 @@ def draw_car(canvas: Canvas, plan: Plan, thing: Thing) -> None:
         [(-0.26, 0.48), (0.26, 0.48), (0.26, 0.60), (-0.26, 0.60)],
         material((0.75, 0.74, 0.68), 1.0, retro=0.2),
     )
-    on = climate.lamps > 0 or dice.chance(0.3)
+    on = not verge and (climate.lamps > 0 or dice.chance(0.3))
     if ahead:
         tail = material((0.35, 0.01, 0.01), 3.0, glow=(0.9 * on, 0.05 * on, 0.03 * on), retro=0.1)
         for x in (-1.0, 1.0):

@@ -151,6 +151,13 @@ class Plan:
     things: tuple[Thing, ...]
 
 
+# Where things stand on the verge: from the road's edge, and ahead (m).
+_VERGE = {
+    "animal": (0.5, 1.6, 4.6, 9.0),
+    "cyclist": (0.4, 1.4, 4.4, 9.0),
+    "car": (1.0, 1.5, 6.0, 12.0),
+    "person": (0.35, 2.0, 4.2, 9.0),
+}
 _BLOSSOM = ((0.62, 0.60, 0.56), (0.60, 0.34, 0.40), (0.62, 0.52, 0.12), (0.52, 0.36, 0.58))
 
 # Half width, foot and height (m) of what must stay visible: crowds would hide the truth.
@@ -171,11 +178,11 @@ def make_plan(dice: Dice, condition: str, size: tuple[int, int]) -> Plan:
     climate = CLIMATES[condition]
     green = dice.pick((-1.0, 1.0))
     drive = green if dice.chance(0.75) else -green
-    half = dice.between(2.3, 2.8)
+    half = dice.between(2.2, 2.7)
     camera = Camera(
         size=size,
         horizon=dice.between(0.36, 0.43),
-        shift=dice.between(-0.06, 0.06),
+        shift=-green * dice.between(-0.02, 0.12),
         height=dice.between(1.4, 1.65),
         lateral=drive * half / 2 * dice.between(0.3, 0.9),
         bend=dice.between(-0.0022, 0.0022),
@@ -226,7 +233,7 @@ def _place(
             lateral, z = dice.between(low, high), dice.between(near, far)
             x = (lateral - camera.lateral) / z + camera.bend * z + camera.shift / FOCAL
             box = (x - wide / z, x + wide / z, (camera.height - tall) / z, (camera.height - foot) / z)
-            if abs(x) < 0.52 and all(_overlap(box, other) < 0.2 for other in taken):
+            if abs(x) < 0.52 and all(_overlap(box, other) < 0.25 for other in taken):
                 taken.append(box)
                 things.append(Thing(kind, lateral, z, dice.fork()))
                 return
@@ -235,20 +242,18 @@ def _place(
         for _ in range(count):
             things.append(Thing(kind, dice.between(low, high), dice.between(near, far), dice.fork()))
 
-    if dice.chance(0.8):
-        stand("animal", green * (half + 0.5), green * (half + 1.8), 4.6, 9.0)
-    if dice.chance(0.65):
-        stand("cyclist", green * (half + 0.4), green * (half + 1.2), 4.6, 9.0)
-    for _ in range(dice.count(2, 4)):
-        stand("person", green * (half + 0.35), green * (half + 2.0), 4.2, 10.0)
-    for _ in range(dice.count(1, 2)):
+    for _ in range(dice.count(4, 6)):  # on the verge, first come first served
+        kind = dice.pick(("animal", "cyclist", "car", "person", "person"))
+        low, high, near, far = _VERGE[kind]
+        stand(kind, green * (half + low), green * (half + high), near, far)
+    for _ in range(dice.count(0, 2)):
         stand("bystander", -green * (half + 0.35), -green * (wall - 0.4), 4.4, 10.0)
     for _ in range(dice.count(2, 3)):
         stand("sign", -green * (half + 0.3), -green * (half + 1.6), 4.8, 12.0)
     if dice.chance(0.25):
         side = dice.pick((-1.0, 1.0))
         stand("cyclist", side * half * 0.45, side * (half - 0.4), 4.6, 8.0)
-    for _ in range(dice.count(2, 3)):
+    for _ in range(dice.count(1, 2)):
         side = dice.pick((-1.0, 1.0))
         stand("car", side * half * 0.42, side * half * 0.62, 5.5, 18.0)
     if dice.chance(0.7):
