@@ -205,8 +205,8 @@ print(format_table(("change at the last step", *METRICS), change_of))
 
 # %% [markdown]
 # Whatever has a plus sign was raised by spoiling the image. **Noise raises the two metrics that look at the fused
-# image alone**, blur, too, gives this image more gray levels and with them a higher
-# EN; more contrast raises SF and SCD. VIF, Q^AB/F and SSIM fall in all six cases here, which is why they deserve more
+# image alone**. Blur, too, gives this image more gray levels and with them a higher
+# EN, and more contrast raises SF and SCD. VIF, Q^AB/F and SSIM fall in all six cases here, which is why they deserve more
 # trust on this point. Brightness would not touch SF, SCD and Q^AB/F at all if pixels did not clip at 0 and 255.
 #
 # ## One image, three evaluators
@@ -317,8 +317,7 @@ print(
 
 # %% [markdown]
 # Either source alone beats every fusion in VIF and Q^AB/F. The oracle's choice, which shows whatever either camera
-# shows, is last of the five in SSIM, last of the three that have an SCD, and below both sources and the maximum in VIF
-# and Q^AB/F. It has seams where it changes source, which no network would leave; still, none of the six sees what it is
+# shows, is last of the five in SSIM, last of the three that have an SCD, and below both sources in VIF and Q^AB/F. It has seams where it changes source, which no network would leave; still, none of the six sees what it is
 # good for.
 #
 # Then on the real pairs, beside the paper's own row for TDFusion, which is over all 361 test pairs and with other

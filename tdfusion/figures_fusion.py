@@ -18,7 +18,7 @@ from tdfusion.figures import as_array
 Box = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels; x2 and y2 are not in it
 
 PANEL = 2.2  # inches, width of one panel
-ZOOM_HEIGHT = 0.45  # of the magnified strip, as a share of the image's height
+_NAMES = 0.25  # inches left of the panels, for the scenes' names
 
 
 def fig2_layout(
@@ -42,13 +42,14 @@ def fig2_layout(
     _check(scenes, boxes)
     columns = list(next(iter(scenes.values())))
     heights = []
-    for images in scenes.values():
-        height, width = next(iter(images.values())).shape[-2:]
-        heights += [height / width, ZOOM_HEIGHT * height / width]
-    figure = plt.figure(
-        figsize=(panel * len(columns), 1.04 * panel * sum(heights) + 0.3), layout="constrained"
-    )
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    for name, images in scenes.items():
+        height, across = next(iter(images.values())).shape[-2:]
+        strip = 1 / sum(_aspect(box) for box in boxes[name])  # boxes of this height fill the panel's width
+        heights += [height / across, min(strip, height / across)]
+    width = panel * len(columns) + _NAMES
+    figure = plt.figure(figsize=(width, 1.04 * panel * sum(heights) + 0.3), layout="constrained")
+    room = (_NAMES / width, 0, 1 - _NAMES / width, 1)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0, rect=room)
     grid = figure.add_gridspec(len(heights), len(columns), height_ratios=heights)
     colours = sns.color_palette("bright")
     for row, (name, images) in enumerate(scenes.items()):
@@ -60,8 +61,10 @@ def fig2_layout(
             if row == 0:
                 axis.set_title(title, fontsize=10)
             if column == 0:
-                axis.set_ylabel(name, fontsize=10)
-            strip = grid[2 * row + 1, column].subgridspec(1, len(boxes[name]), wspace=0.04)
+                _name_beside(axis, name)
+            strip = grid[2 * row + 1, column].subgridspec(
+                1, len(boxes[name]), wspace=0.02, width_ratios=[_aspect(box) for box in boxes[name]]
+            )
             for place, (box, colour) in enumerate(zip(boxes[name], colours)):
                 _magnified(figure.add_subplot(strip[place]), image, box, colour)
     return figure
@@ -73,9 +76,21 @@ def crop(image: Tensor, box: Box) -> Tensor:
     return image[..., y1:y2, x1:x2]
 
 
+def _aspect(box: Box) -> float:
+    x1, y1, x2, y2 = box
+    return (x2 - x1) / (y2 - y1)
+
+
 def _draw(axis: Axes, image: Tensor) -> None:
     axis.imshow(as_array(image), cmap="gray", vmin=0, vmax=1)
     axis.set(xticks=[], yticks=[])
+
+
+def _name_beside(axis: Axes, name: str) -> None:
+    """An axis label would take room in the layout, and the boxes of this column would come out larger."""
+    place = {"xy": (0, 0.5), "xycoords": "axes fraction", "xytext": (-4, 0), "textcoords": "offset points"}
+    text = axis.annotate(name, **place, rotation=90, ha="right", va="center", fontsize=10)
+    text.set_in_layout(False)
 
 
 def _outline(axis: Axes, box: Box, colour: tuple[float, float, float]) -> None:
