@@ -43,7 +43,7 @@ class Measured:
 
     seconds: list[float]  # per round, the first (which builds caches) left out
     peak: float  # MB, largest resident memory of the process
-    before: float  # MB, the same before the first round: imports, networks and images in place
+    before: float  # MB, resident before the first round: imports, networks and images in place
     values: dict[str, np.ndarray]
 
 
@@ -99,7 +99,7 @@ def _serve(pipe: Connection, case: Case, build: Callable[[Case], Call]) -> None:
     if case.kept:
         keep_freed_memory()
     call = build(case)
-    before = peak_memory()
+    before = resident_memory()
     pipe.send("ready")
     values: dict[str, np.ndarray] = {}
     while pipe.recv() == "go":
@@ -115,11 +115,20 @@ def peak_memory() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
+def resident_memory() -> float:
+    """Resident memory of this process now, MB; where the system does not say, the largest so far."""
+    return _kilobytes("/proc/self/status", "VmRSS", peak_memory() * 1e6 / 1024) * 1024 / 1e6
+
+
 def available_memory() -> float:
     """MB that processes can still take without swapping; infinite where the system does not say."""
-    facts = Path("/proc/meminfo")
-    if facts.exists():
-        for line in facts.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    return math.inf
+    return _kilobytes("/proc/meminfo", "MemAvailable", math.inf) * 1024 / 1e6
+
+
+def _kilobytes(file: str, key: str, otherwise: float) -> float:
+    if Path(file).exists():
+        for line in Path(file).read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == key:
+                return float(value.split()[0])
+    return otherwise

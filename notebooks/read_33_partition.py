@@ -28,6 +28,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 import torch
+from IPython.display import Markdown, display
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from scipy.stats import binom
@@ -38,6 +39,7 @@ from tdfusion.data.scenes import CLASSES, SynthRoad
 from tdfusion.losses import fusion_loss
 from tdfusion.meta import call, inner_update_F, inner_update_T, values
 from tdfusion.models import FusionNet
+from tdfusion.tables import format_table
 from tdfusion.tasks.segmentation import SegmentationTask
 
 blue, orange = sns.color_palette("colorblind")[:2]
@@ -119,13 +121,12 @@ for axis, variant in zip(axes, ("paper", "released")):
 # %% tags=["nbval-check-output"]
 for variant in ("paper", "released"):
     drawn = [
-        disjoint_subsets(1083, 200, epoch, seed=0, variant=variant, batch_size=2) for epoch in range(1, 51)
-    ]
-    common = [len(set(mtr) & set(mts)) for mtr, mts in drawn]
-    different = len({tuple(sorted(mtr)) for mtr, _ in drawn})
-    print(
-        f"{variant}: pairs in both sets, at most {max(common)}; different meta-training sets, {different} of 50"
-    )
+        disjoint_subsets(1083, 200, epoch, seed=0, variant=variant, batch_size=2)
+        for epoch in range(1, 51)
+    ]  # fmt: skip
+    common = max(len(set(mtr) & set(mts)) for mtr, mts in drawn)
+    different = len({frozenset(mtr) for mtr, _ in drawn})
+    print(f"{variant}: {common} pairs in both sets, {different} different mtr sets in 50 epochs")
 
 # %% [markdown]
 # `tests/test_samplers.py` asserts the same for other sizes, and that a data set with too few pairs is refused with the
@@ -143,11 +144,12 @@ for variant in ("paper", "released"):
 # per epoch (with a batch of one pair, so that it does not decide the matter). The share of the training pairs that the
 # meta phase of one epoch sees:
 
-# %% tags=["hide-input", "nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"] mystnb={"markdown_format": "myst"}
 train_pairs = {"MSRS": 1083, "FMB": 1220, "M3FD": 3150, "LLVIP": 1203}  # Sec. 4.1
-print(f"{'':<6}{'training pairs':>15}{'M counts steps':>17}{'M counts pairs':>17}")
-for name, total in train_pairs.items():
-    print(f"{name:<6}{total:>15,}{800 / total:>17.0%}{400 / total:>17.0%}")
+rows = [
+    (name, f"{total:,}", f"{800 / total:.0%}", f"{400 / total:.0%}") for name, total in train_pairs.items()
+]
+display(Markdown(format_table(("", "training pairs", "M counts steps", "M counts pairs"), rows)))
 
 # %% [markdown]
 # ## Fifty epochs
@@ -187,13 +189,10 @@ sns.despine(figure)
 
 # %% tags=["nbval-check-output"]
 for name, counts in readings.items():
-    never = (counts == 0).sum(1)
-    print(
-        f"{name}: {counts.mean():.1f} epochs per role on average, {counts.min()} to {counts.max()}; never used: {never[0]} as mtr, {never[1]} as mts"
-    )
+    print(f"{name}: {counts.mean():.1f} epochs per role, {counts.min()} to {counts.max()}")
 
 # %% [markdown]
-# Every pair teaches $\mathcal{G}$ in both roles, and most of them about 18 times in each. In the fusion phase
+# Every pair teaches $\mathcal{G}$ in both roles, in about 18 of the 50 epochs each (9 in the other reading). In the fusion phase
 # every pair comes once in every epoch, 50 times in all. All of this is the draw alone; it holds for any images.
 #
 # ## Why disjoint
@@ -254,7 +253,7 @@ def relative_changes(F, T, eta: float = 0.01) -> tuple[torch.Tensor, torch.Tenso
 
 found = [relative_changes(*networks(seed)) for seed in range(3)]
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two 8 by 8 matrices in percent. Left: the change of the fusion loss by a step of F is negative everywhere. Right: the change of the task loss by a step of T is negative on the diagonal and of both signs elsewhere"}, "figure": {"caption": "One step on the pair of the row, its effect on the pair of the column (first of three starts), in percent of the loss before. Purple: better; orange: worse.", "name": "fig-partition-transfer"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two 8 by 8 matrices in percent. Left: the change of the fusion loss by a step of F. Right: the change of the task loss by a step of T. Most cells are negative; the diagonal, where both are the same pair, on average more than the rest"}, "figure": {"caption": "One step on the pair of the row, its effect on the pair of the column (first of three starts), in percent of the loss before. Purple: better; orange: worse.", "name": "fig-partition-transfer"}}
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.5), layout="constrained")
 titles = (r"$L_f$ after one step of $\mathcal{F}$", r"$L_t$ after one step of $\mathcal{T}$")
 for axis, changes, title in zip(axes, found[0], titles):
@@ -263,16 +262,22 @@ for axis, changes, title in zip(axes, found[0], titles):
     axis.set(title=title, xlabel="judged on pair", ylabel="stepped on pair", xticks=range(8), yticks=range(8))
     figure.colorbar(drawn, ax=axis, label="change in %", fraction=0.046, pad=0.03)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 other = ~torch.eye(8, dtype=torch.bool)
-print(f"{'start':<7}{'F, same pair':>14}{'other pairs':>13}{'T, same pair':>15}{'other pairs':>13}")
-for seed, (by_F, by_T) in enumerate(found):
-    cells = [100 * part for by in (by_F, by_T) for part in (by.diag().mean().item(), by[other].mean().item())]
-    print(f"{seed:<7}{cells[0]:>13.2f}%{cells[1]:>12.2f}%{cells[2]:>14.2f}%{cells[3]:>12.2f}%")
+rows = [
+    (str(seed), *(f"{100 * by[where].mean():.1f} %" for by in changes for where in (~other, other)))
+    for seed, changes in enumerate(found)
+]
+header = ("start", "F, same pair", "F, other pairs", "T, same pair", "T, other pairs")
+display(Markdown(format_table(header, rows)))
+
+# %% tags=["nbval-check-output"]
+better = [(by[~other].mean() < by[other].mean()).item() for changes in found for by in changes]
+print(f"the step gains more on its own pair than on the others: {sum(better)} of {len(better)} times")
 
 # %% [markdown]
-# Of $\mathcal{F}$'s gain most carries over to pairs that it has not stepped on: at this stage it still learns what all
-# pairs have in common. Of $\mathcal{T}$'s gain less does, and how much differs between the three starts. That part is
-# what a judgement on the same pair would count in favour of $\mathcal{G}$ although it says nothing about the loss that
-# $\mathcal{G}$ wrote. Disjoint sets leave it out. The run shows that this bias exists and which of the two networks
-# brings it at this early stage; it does not show what overlapping sets would do to a whole training.
+# The mean change of the loss, on the pair stepped on and on the seven others. Most of what a step gains it often gains on
+# the other pairs too, because networks so young still learn what all pairs have in common. The rest is for the pair
+# itself, and how large it is differs from start to start. That rest is what a judgement on the same pair would count in
+# favour of $\mathcal{G}$ although it says nothing about the loss that $\mathcal{G}$ wrote. Disjoint sets leave it out.
+# The run shows that the bias exists; it does not show what overlapping sets would do to a whole training.

@@ -36,6 +36,7 @@ import warnings
 import matplotlib.pyplot as plt
 import seaborn as sns
 import torch
+from IPython.display import Markdown, display
 
 from tdfusion.data.pair import Batch, collate
 from tdfusion.data.scenes import CLASSES, SynthRoad
@@ -55,6 +56,7 @@ from tdfusion.meta import (
 )
 from tdfusion.models import FusionNet, LossNet
 from tdfusion.runtime import keep_freed_memory
+from tdfusion.tables import format_table
 from tdfusion.tasks.segmentation import SegmentationTask
 
 warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated")  # raised inside torch
@@ -135,12 +137,9 @@ with torch.no_grad():
     I_f_prime = call(F, theta_F_prime, mtr.ir, mtr.vi)
     L_f_prime = fusion_loss(I_f_prime, mtr.ir, mtr.vi, w_a, w_b)
 moved = (I_f_prime - I_f["mtr"])[0]
-print(
-    f"L_f changes by {L_f_prime - L_f:.0e}, a pixel of I_f by {255 * moved.abs().mean():.2f} of 255 grey levels"
-)
-print(
-    f"share of the squared change that is one common shift: {moved.mean() ** 2 / moved.square().mean():.0%}"
-)
+common = moved.mean() ** 2 / moved.square().mean()
+print(f"L_f changes by {L_f_prime - L_f:.0e}, a pixel of I_f by {255 * moved.abs().mean():.2f} of 255")
+print(f"share of the squared change that is one common shift: {common:.0%}")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: bars of the relative step size for the five parts of F. Right: fused image before the step, after it, and their difference"}, "figure": {"caption": "What the inner update does. Left: length of the step of each part of F, as a share of the length of its parameters. Right: the image before and after, and the difference, whose colour scale is stretched to the largest change.", "name": "fig-meta-inner"}}
 parts = list(dict.fromkeys(name.split(".")[0] for name in theta_F))
@@ -261,7 +260,8 @@ push = -eta_F_prime * pixel_push(I_f["mtr"], mtr.ir, mtr.vi, w, 1 - w, J_v, fusi
 # `meta_gradient` does all of this in one call and goes on to $\theta_\mathcal{G}$:
 
 # %%
-step = meta_gradient(F, G, T, mtr, mts, loss=fusion_loss, eta_F_prime=eta_F_prime, eta_T_prime=eta_T_prime)
+inner = {"loss": fusion_loss, "eta_F_prime": eta_F_prime, "eta_T_prime": eta_T_prime}
+step = meta_gradient(F, G, T, mtr, mts, **inner)
 g = torch.cat([entry.flatten() for entry in step.theta_G.values()])
 print(f"{g.numel():,} entries; median size {g.abs().median():.0e}, largest {g.abs().max():.0e}")
 
@@ -320,17 +320,16 @@ figure = image_row(
 )
 figure.set_size_inches(8.4, 4.9)
 
-# %%
-print(f"asked, times 1e10: mean {1e10 * asked.mean():+.2f}, sd over pixels {1e10 * asked.std():.2f}")
-print("change of w_a after one outer update, learning rate 1e-4:")
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+rows = [("asked", f"{1e10 * asked.mean():+.1f}e-10", f"{1e10 * asked.std():.1f}e-10", "")]
 for name, change in after.items():
     r = torch.corrcoef(torch.stack([change.flatten(), asked.flatten()]))[0, 1]
-    print(
-        f"{name:<11} mean {change.mean():+.4f}   sd over pixels {change.std():.4f}   correlation with what is asked {r:+.2f}"
-    )
+    rows.append((name, f"{change.mean():+.4f}", f"{change.std():.4f}", f"{r:+.2f}"))
+header = ("change of $w_a$", "mean", "sd over pixels", "correlation with asked")
+display(Markdown(format_table(header, rows)))
 
 # %% [markdown]
-# What the task asks for is written pixel by pixel, in both signs. What $\mathcal{G}$ does in one step is close to a
+# What the task asks for is written pixel by pixel, in both signs, and its mean is positive here. What $\mathcal{G}$ does in one step is close to a
 # common shift of all weights: the pixels share its 44,529 parameters, and the answer that they can give together at
 # once is the average one. Both steps lower $\mathcal{L}_t$ to first order, since they go against its gradient; neither
 # reproduces the map. Whether many steps do is an experiment of its own (Sec. 4.4); this page does not show it.
@@ -360,7 +359,7 @@ d = {name: t / norm for name, t in d.items()}
 
 
 def judged(h: float) -> torch.Tensor:
-    """L_t of F' and T' on the meta-test pair, with theta_G moved by h along d. No code of tdfusion.meta."""
+    """L_t of F' and T' with theta_G moved by h along d. No code of tdfusion.meta."""
     F_, G_, T_ = (copy.deepcopy(net) for net in nets)
     (a, b), test = (pairs[0].ir, pairs[0].vi), pairs[1]
     with torch.no_grad():
@@ -379,9 +378,10 @@ def judged(h: float) -> torch.Tensor:
 options = {"loss": fusion_loss, "eta_F_prime": 0.1, "eta_T_prime": 0.1}
 exact = meta_gradient(*nets, *pairs, **options).theta_G
 along_d = sum((exact[name] * d[name]).sum() for name in d)
-error = {
-    h: abs((judged(h) - judged(-h)) / (2 * h) / along_d - 1).item() for h in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-}
+error = {}
+for h in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5):
+    numeric = (judged(h) - judged(-h)) / (2 * h)
+    error[h] = abs(numeric / along_d - 1).item()
 for h, relative in error.items():
     print(f"h = {h:.0e}: relative error {relative:.0e}")
 
@@ -394,7 +394,7 @@ print("finite differences agree to better than 1 in 10,000:", min(error.values()
 #
 # **The other way of computing it.** The paper keeps the graph of the inner step and differentiates through it. The
 # library can do that too (`method="double_backward"`); the two agree to rounding. What the forward-mode form saves in
-# time and memory is measured in {doc}`read_37_theory`.
+# time and memory is measured by `benchmarks/bench_meta.py`.
 
 # %% tags=["nbval-check-output"]
 kept = meta_gradient(*nets, *pairs, **options, method="double_backward").theta_G
@@ -407,14 +407,14 @@ print("forward mode and double backward agree to 12 digits:", bool(gap < 1e-12))
 
 # %% tags=["nbval-check-output"]
 T.train()  # as in training: batch norm would write its running means
-before = {name: copy.deepcopy(net.state_dict()) for name, net in (("F", F), ("G", G), ("T", T))}
 G_after = copy.deepcopy(G)
-found = meta_gradient(
-    F, G_after, T, mtr, mts, loss=fusion_loss, eta_F_prime=eta_F_prime, eta_T_prime=eta_T_prime
-)
+nets_of_step = {"F": F, "T": T, "G": G_after}
+before = {name: copy.deepcopy(net.state_dict()) for name, net in nets_of_step.items()}
+found = meta_gradient(F, G_after, T, mtr, mts, **inner)
 outer_update(G_after, found.theta_G, torch.optim.Adam(G_after.parameters(), lr=eta_G, eps=1e-16))
-for name, net in (("F", F), ("T", T), ("G", G_after)):
-    same = [torch.equal(old, new) for old, new in zip(before[name].values(), net.state_dict().values())]
+for name, net in nets_of_step.items():
+    now = net.state_dict()
+    same = [torch.equal(old, now[key]) for key, old in before[name].items()]
     print(f"{name}: {sum(same)} of {len(same)} tensors unchanged")
 
 # %% [markdown]
@@ -426,27 +426,18 @@ constant = {name: value.detach().requires_grad_() for name, value in theta_F_pri
 T.eval()
 L_t_first_order = call(T, theta_T_prime, call(F, constant, mts.ir, mts.vi), mts)
 reached = torch.autograd.grad(L_t_first_order, list(G.parameters()), allow_unused=True)
-print("tensors of G that receive a gradient:", sum(g_i is not None for g_i in reached), "of", len(reached))
+print(f"{sum(g_i is not None for g_i in reached)} of {len(reached)} tensors of G receive a gradient")
 
 # %% [markdown]
 # ## How small the gradient is
 #
 # An entry of the meta-gradient is $\eta_{\mathcal{F}'} = 10^{-4}$ times a mean over pixels of
-# $2 (I_b - I_a) \odot J v$, about 0.01 or less here ({numref}`fig-meta-outer`), times the derivative of $w_a$ in that
+# $2 (I_b - I_a) \odot J v$, a few hundredths or less here ({numref}`fig-meta-outer`), times the derivative of $w_a$ in that
 # entry. The figure shows the sizes of all entries, for the networks of this page and for untrained ones, beside the
 # number $\epsilon$ that Adam adds where it divides by the gradient's running size.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Histogram of the sizes of the entries of the meta-gradient on a logarithmic axis; nearly all lie below 1e-8, between 1e-13 and 1e-8, with vertical lines at 1e-16, 1e-10 and 1e-8"}, "figure": {"caption": "Sizes of the entries of dL_t/dtheta_G, and three values of Adam's epsilon: the usual one, that of an optimiser which the released code sets up for G, and the one of this library.", "name": "fig-meta-size"}}
-first = meta_gradient(
-    untrained[0],
-    G,
-    untrained[1],
-    mtr,
-    mts,
-    loss=fusion_loss,
-    eta_F_prime=eta_F_prime,
-    eta_T_prime=eta_T_prime,
-)
+first = meta_gradient(untrained[0], G, untrained[1], mtr, mts, **inner)
 g_first = torch.cat([entry.flatten() for entry in first.theta_G.values()])
 figure, axis = plt.subplots(figsize=(7.5, 2.8), layout="constrained")
 bins = torch.linspace(-17, -6, 111).numpy()
@@ -467,11 +458,12 @@ axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.12, 1))
 sns.despine(figure)
 
 # %% [markdown]
-# Where $\epsilon$ is the larger of the two, Adam stops being Adam: it takes a plain gradient step of size $\eta_\mathcal{G} / \epsilon$, and small entries stay where they
-# are. The next cell takes one step with the same gradient by each rule, all at $\eta_\mathcal{G} = 10^{-4}$, in double
-# precision for the sizes and in single precision to count the entries of $\mathcal{G}$ whose value changes at all.
+# Where $\epsilon$ is the larger of the two, Adam stops being Adam: it takes a plain gradient step of size
+# $\eta_\mathcal{G} / \epsilon$, and small entries stay where they are. The table is one step with these two gradients by
+# each rule, all at $\eta_\mathcal{G} = 10^{-4}$, in double precision for the sizes. The last column counts the entries
+# of $\mathcal{G}$ whose value changes at all in single precision, with the gradient after 36 steps.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 rules = {
     "Eq. (6) as printed": (torch.optim.SGD, {}),
     "Adam, eps 1e-8": (torch.optim.Adam, {"eps": 1e-8}),
@@ -479,23 +471,31 @@ rules = {
     "Adam, eps 1e-16": (torch.optim.Adam, {"eps": 1e-16}),
     "normalised": (NormalisedGradient, {}),
 }
-print(f"{'':<20}{'median move':>13}{'largest':>10}{'in float32, change':>22}")
+rows = []
 for name, (make, extra) in rules.items():
     moves = {}
-    for dtype in (torch.float64, torch.float32):
+    for key, source, dtype in (
+        ("untrained", first, torch.float64), ("trained", step, torch.float64), ("held", step, torch.float32)
+    ):  # fmt: skip
         one = copy.deepcopy(G).to(dtype)
-        gradient = {key: entry.to(dtype) for key, entry in step.theta_G.items()}
+        gradient = {part: entry.to(dtype) for part, entry in source.theta_G.items()}
         outer_update(one, gradient, make(one.parameters(), lr=eta_G, **extra))
         old, new = (torch.cat([t.flatten() for t in values(net).values()]) for net in (G, one))
-        moves[dtype] = (new - old.to(dtype)).abs()
-    size, changed = moves[torch.float64], (moves[torch.float32] > 0).sum().item()
-    print(f"{name:<20}{size.median():>13.0e}{size.max():>10.0e}{changed:>12,} of {g.numel():,}")
+        moves[key] = (new - old.to(dtype)).abs()
+    sizes = (moves["untrained"].median(), moves["trained"].median(), moves["trained"].max())
+    rows.append((name, *(f"{size:.0e}" for size in sizes), f"{(moves['held'] > 0).sum():,}"))
+header = ("rule", "median move, untrained", "median move, after 36 steps", "largest", "entries that change")
+display(Markdown(format_table(header, rows)))
+print(f"entries of G: {g.numel():,}; exactly 0 before the step: {(old == 0).sum():,}")
 
 # %% [markdown]
-# - **Eq. (6) as printed**, at the learning rate of Sec. 4.1, moves nothing that single precision can hold.
-# - **Adam with its usual epsilon** moves the typical entry a few hundred times less than its learning rate says.
+# - **Eq. (6) as printed**, at the learning rate of Sec. 4.1, moves next to nothing that single precision can hold: hardly
+#   more entries change than the 256 that are exactly 0 (the biases of the layer norms of an untrained $\mathcal{G}$).
+# - **Adam with its usual epsilon** moves the typical entry far less than its learning rate says, and the less the
+#   younger the networks.
 # - **The released step** divides by the largest entry of the whole network: the largest moves by $\eta_\mathcal{G}$
-#   whatever the gradient's size, the others in proportion, so the typical entry moves about a thousandth of that.
+#   whatever the gradient's size, the others in proportion, the typical entry about a thousand times less. The size of
+#   the gradient drops out.
 # - **This library's default** is Adam, as Sec. 4.1 says, with $\epsilon = 10^{-16}$: below the gradient of every part
 #   of the network, so that the learning rate means what it says.
 #

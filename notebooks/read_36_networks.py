@@ -66,9 +66,9 @@
 # \mathrm{MDTA}(x) = W \big[\, \mathrm{softmax}\big(\tau_h\, \hat q_h \hat k_h^{\top}\big)\, v_h \,\big]_h
 # $$
 #
-# The hat divides each row by its length, and the heads' results are stacked before $W$. The attention matrix is $c \times c$, so the cost grows with the
-# number of pixels, not with its square. The second half, GDFN, is a small network per pixel in which one half of the
-# hidden channels gates the other.
+# The hat divides each row by its length, and the heads' results are stacked before $W$. The attention matrix is
+# $c \times c$, so the cost grows with the number of pixels, not with its square. The second half, GDFN, is a small
+# network per pixel in which one half of the hidden channels gates the other.
 #
 # ```{libcode} tdfusion.models.RestormerBlock
 # :nodoc:

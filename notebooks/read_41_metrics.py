@@ -29,6 +29,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 import torch
+from IPython.display import Markdown, display
 from scipy.ndimage import gaussian_filter
 
 import tdfusion
@@ -196,12 +197,12 @@ for axis in axes[1]:
 handles, labels = axes[0, 0].get_legend_handles_labels()
 legend = figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 change_of = [
     (name, *(f"{rows[-1][metric] - rows[0][metric]:+.2f}" for metric in METRICS))
     for name, rows in curves.items()
 ]
-print(format_table(("change at the last step", *METRICS), change_of))
+display(Markdown(format_table(("change at the last step", *METRICS), change_of)))
 
 # %% [markdown]
 # Whatever has a plus sign was raised by spoiling the image. **Noise raises the two metrics that look at the fused
@@ -220,19 +221,19 @@ print(format_table(("change at the last step", *METRICS), change_of))
 #
 # The same fused image, three rows:
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] mystnb={"markdown_format": "myst"}
 rows = [
     (name, *(f"{value:.3f}" for value in all_metrics(I_f, I_a, I_b, convention=name).values()))
     for name in ("paper", "cddfuse", "ivif_zoo")
 ]
-print(format_table(("convention", *METRICS), rows))
+display(Markdown(format_table(("convention", *METRICS), rows)))
 
 # %% [markdown]
 # A table that takes its competitors' VIF from one paper and its own from another evaluator compares nothing. Here
 # is the same on real pairs: the MSRS test pairs at hand (22 of 361), fused with the weights that the authors
 # released for the same architecture (reference [5] of the paper, not TDFusion's) and stretched.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 real = json.loads((ROOT / "results" / "real_pairs.json").read_text())["datasets"]["msrs"]
 
 
@@ -248,7 +249,7 @@ def cells(mean: dict) -> list[str]:
 
 
 rows = [(name, *cells(real_row("ReFusion weights, stretched", name)["mean"])) for name in real["conventions"]]
-print(format_table(("convention", *METRICS), rows))
+display(Markdown(format_table(("convention", *METRICS), rows)))
 
 # %% [markdown]
 # ## The stretch
@@ -263,7 +264,7 @@ print(format_table(("convention", *METRICS), rows))
 # It is a change of contrast made image by image, so it moves whatever depends on contrast. Below, the plain
 # average of the sources over the twelve scenes, as it is and stretched; then real pairs.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 pairs = [scenes[i] for i in range(len(scenes))]
 sources = [(to_uint8(p.ir), to_uint8(p.vi)) for p in pairs]
 
@@ -287,14 +288,14 @@ rows = [
     table_row("mean, SynthRoad", mean_of(average)),
     table_row("mean, stretched", mean_of([stretched(f) for f in average])),
 ]
-print(format_table(("12 synthetic scenes", *METRICS), rows))
+display(Markdown(format_table(("12 synthetic scenes", *METRICS), rows)))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 rows = [
     (name, *cells(real_row(name)["mean"]))
     for name in ("ReFusion weights, unstretched", "ReFusion weights, stretched")
 ]
-print(format_table((f"{real_row('max')['images']} MSRS pairs", *METRICS), rows))
+display(Markdown(format_table((f"{real_row('max')['images']} MSRS pairs", *METRICS), rows)))
 
 # %% [markdown]
 # EN hardly moves, because a stretch only spreads the levels apart. SF grows in proportion to the contrast, and SCD and
@@ -306,12 +307,14 @@ print(format_table((f"{real_row('max')['images']} MSRS pairs", *METRICS), rows))
 # Every table should hold four rows that need no network: the infrared image itself, the visible image itself, their
 # mean and their per-pixel maximum. First on the twelve scenes, with the oracle's choice below.
 
-# %%
+# %% mystnb={"markdown_format": "myst"}
 fused = {name: [fuse_baseline(name, *source) for source in sources] for name in BASELINES}
 fused["oracle's choice"] = [oracle_mix(p) for p in pairs]
-print(
-    format_table(
-        ("12 synthetic scenes", *METRICS), [table_row(name, mean_of(f)) for name, f in fused.items()]
+display(
+    Markdown(
+        format_table(
+            ("12 synthetic scenes", *METRICS), [table_row(name, mean_of(f)) for name, f in fused.items()]
+        )
     )
 )
 
@@ -323,11 +326,11 @@ print(
 # Then on the real pairs, beside the paper's own row for TDFusion, which is over all 361 test pairs and with other
 # weights than those of the last line.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 theirs = next(row for row in paper_table(1).of("MSRS") if row["method"] == "TDFusion")
 rows = [(name, *cells(real_row(name)["mean"])) for name in (*BASELINES, "ReFusion weights, stretched")]
 rows.append(("paper: TDFusion, 361 pairs", *(f"{theirs[metric]:.2f}" for metric in METRICS)))
-print(format_table((f"{real_row('max')['images']} MSRS pairs", *METRICS), rows))
+display(Markdown(format_table((f"{real_row('max')['images']} MSRS pairs", *METRICS), rows)))
 
 # %% [markdown]
 # **The maximum, one line of code, has a higher VIF and Q^AB/F than the network on the same pairs**, and is above the
@@ -335,7 +338,7 @@ print(format_table((f"{real_row('max')['images']} MSRS pairs", *METRICS), rows))
 # at least one half, whatever it does to the other.** The maximum copies one source at every pixel, the brighter one,
 # and over large areas that is the same one. The next table takes VIF and SSIM apart, by handing the same source to the function twice.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 rows = []
 for name, images in fused.items():
     apart = [
@@ -348,7 +351,7 @@ for name, images in fused.items():
             *(f"{v:.3f}" for v in (vif_a, vif_b, (vif_a + vif_b) / 2, ssim_a, ssim_b, (ssim_a + ssim_b) / 2)),
         )
     )
-print(format_table(("", "VIF ir", "VIF vi", "mean", "SSIM ir", "SSIM vi", "mean"), rows))
+display(Markdown(format_table(("", "VIF ir", "VIF vi", "mean", "SSIM ir", "SSIM vi", "mean"), rows)))
 
 # %% [markdown]
 # Q^AB/F behaves alike: the weight of a pixel is the strength of the source's edge, and an edge that is copied whole

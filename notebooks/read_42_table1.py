@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from IPython.display import Markdown, display
 
 import tdfusion
 from tdfusion.data.images import to_uint8
@@ -39,6 +40,7 @@ from tdfusion.tables import format_table, paper_table
 
 ROOT = Path(tdfusion.__file__).parents[1]
 
+
 # %% [markdown]
 # ## The paper's table
 #
@@ -46,11 +48,11 @@ ROOT = Path(tdfusion.__file__).parents[1]
 # the data file that the library ships, and nothing of ours. TDFusion has its own weights for each data set, trained
 # with segmentation on MSRS and FMB and with detection on M3FD and LLVIP.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] mystnb={"markdown_format": "myst"}
 table = paper_table(1)
 for dataset, images in table.images.items():
     rows = [(row["method"], *(f"{row[metric]:.2f}" for metric in METRICS)) for row in table.of(dataset)]
-    print(format_table((f"paper: {dataset}, {images} images", *METRICS), rows), end="\n\n")
+    display(Markdown(format_table((f"paper: {dataset}, {images} images", *METRICS), rows)))
 
 # %% tags=["hide-input", "nbval-check-output"]
 for dataset in table.images:
@@ -78,7 +80,7 @@ for dataset in table.images:
 # ± the standard deviation over images, not an uncertainty of the mean; the network is deterministic and there is one
 # set of weights.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 stored = json.loads((ROOT / "results" / "real_pairs.json").read_text())
 
 
@@ -106,18 +108,18 @@ def show(key: str, group: str = "") -> None:
         (LABELS.get(e["method"], e["method"]), *(mean_and_sd(e["mean"][m], e["sd"][m]) for m in METRICS))
         for e in ours
     ]
-    print(format_table((" ".join((found["dataset"], group)).strip(), *METRICS), [*theirs, *rows]))
-    part = f"{ours[0]['images']} of them, group {group}" if group else found["part"]
+    display(Markdown(format_table((" ".join((found["dataset"], group)).strip(), *METRICS), [*theirs, *rows])))
+    part = f"{ours[0]['images']} of them" if group else found["part"]
     left_out = [
         f"{m} of {e['method']} on {e['left_out'][m]}" for e in ours for m in METRICS if e["left_out"][m]
     ]
-    print(f"ours: {part}; 0/0 and in no mean: {', '.join(left_out) or 'none'} images\n")
+    display(Markdown(f"Ours: {part}. In no mean, because 0/0: {', '.join(left_out) or 'none'} images."))
 
 
 # %% [markdown]
 # ### MSRS
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 show("msrs")
 
 # %% [markdown]
@@ -126,7 +128,7 @@ show("msrs")
 # comes close to TDFusion's in VIF, Q^AB/F and SSIM is therefore no reproduction; it says that on this data set the
 # same architecture, trained by another loss, gives values of the same size. The maximum of the sources does, too.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 for group in "DN":
     show("msrs", group)
 
@@ -137,7 +139,7 @@ for group in "DN":
 #
 # ### LLVIP
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 show("llvip")
 
 # %% [markdown]
@@ -148,7 +150,7 @@ show("llvip")
 #
 # ### Data sets without a row in the paper
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 for key, found in stored["datasets"].items():
     if found["dataset"] not in table.images:
         show(key)
@@ -225,7 +227,7 @@ figure = fig2_layout(rows, boxes)
 # %% [markdown]
 # The same network and the baselines on all twelve scenes, none of which it was trained on:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 rows = []
 for name in (*COLUMNS, "F (tour), stretched"):
     values = [
@@ -234,7 +236,7 @@ for name in (*COLUMNS, "F (tour), stretched"):
     ]
     mean, sd = np.mean(values, axis=0), np.std(values, axis=0, ddof=1)
     rows.append((name, *("0/0" if np.isnan(m) else f"{m:.2f}±{s:.2f}" for m, s in zip(mean, sd))))
-print(format_table(("12 synthetic scenes", *METRICS), rows))
+display(Markdown(format_table(("12 synthetic scenes", *METRICS), rows)))
 
 # %% [markdown]
 # *Means over 12 synthetic scenes of 192x256 pixels, ± standard deviation over scenes; one run, one seed.* The network of

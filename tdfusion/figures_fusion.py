@@ -87,10 +87,10 @@ def _draw(axis: Axes, image: Tensor) -> None:
 
 
 def _name_beside(axis: Axes, name: str) -> None:
-    """An axis label would take room in the layout, and the boxes of this column would come out larger."""
-    place = {"xy": (0, 0.5), "xycoords": "axes fraction", "xytext": (-4, 0), "textcoords": "offset points"}
-    text = axis.annotate(name, **place, rotation=90, ha="right", va="center", fontsize=10)
-    text.set_in_layout(False)
+    """A text of the figure: a label of the axis would take room in the layout and enlarge this column's boxes."""
+    axis.figure.text(
+        -0.03, 0.5, name, transform=axis.transAxes, rotation=90, ha="right", va="center", fontsize=10
+    )
 
 
 def _outline(axis: Axes, box: Box, colour: tuple[float, float, float]) -> None:

@@ -64,7 +64,7 @@ def test_boxes_are_drawn_on_pixel_borders_in_the_colour_of_their_zoom(scenes) ->
 def test_titles_stand_above_the_first_row_and_names_beside_the_first_column(scenes) -> None:
     figure = fig2_layout(scenes, BOXES)
     assert [axis.get_title() for axis in figure.axes if axis.get_title()] == list(COLUMNS)
-    assert [text.get_text() for axis in figure.axes for text in axis.texts] == list(BOXES)
+    assert [text.get_text() for text in figure.texts] == list(BOXES)
 
 
 def test_a_box_is_magnified_alike_in_every_column(scenes) -> None:

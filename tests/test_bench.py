@@ -1,0 +1,156 @@
+"""The benchmark of the meta-step compares equals, and its arithmetic is right."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+from tdfusion.losses import fusion_loss
+from tdfusion.meta import meta_gradient
+from tdfusion.models import FusionNet, LossNet
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import bench_meta
+from bench_meta import BARE, META, OURS, PLAIN, comparisons, need, pack, plan, random_batch
+from measure import Case, Measured, side_by_side
+from plain_meta import plain_meta_gradient
+from plain_networks import PlainFusionNet, PlainLossNet
+
+SMALL_SEGFORMER = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1], "decoder_hidden_size": 16}
+STEPS = {"loss": fusion_loss, "eta_F_prime": 0.01, "eta_T_prime": 0.01}
+
+
+def small_task(name: str) -> torch.nn.Module:
+    if name == "segmentation":
+        from tdfusion.tasks.segmentation import SegmentationTask
+
+        # Eval mode: SegFormer's dropout would draw differently in the two forms.
+        return SegmentationTask(bench_meta.CLASSES, **SMALL_SEGFORMER).double().eval()
+    from tdfusion.tasks.detection import DetectionTask
+
+    return DetectionTask(bench_meta.CLASSES).double().train()
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+def test_the_plain_meta_step_is_the_library_s(task: str) -> None:
+    F, G = FusionNet(8, 1).double(), LossNet(8, 1).double()
+    plain_F, plain_G = PlainFusionNet(8, 1).double(), PlainLossNet(8, 1).double()
+    plain_F.load_state_dict(F.state_dict())
+    plain_G.load_state_dict(G.state_dict())
+    T = small_task(task)
+    mtr, mts = (in_double(random_batch(64, 64)) for _ in range(2))
+    ours = meta_gradient(F, G, T, mtr, mts, **STEPS).theta_G
+    plain = plain_meta_gradient(plain_F, plain_G, T, mtr, mts, **STEPS)
+    assert list(ours) == list(plain)
+    away = torch.cat([(ours[name] - plain[name]).flatten() for name in ours])
+    assert away.norm() < 1e-10 * torch.cat([g.flatten() for g in plain.values()]).norm()
+
+
+def in_double(batch):
+    return replace(
+        batch, ir=batch.ir.double(), vi=batch.vi.double(), boxes=tuple(b.double() for b in batch.boxes)
+    )
+
+
+def test_random_boxes_are_boxes() -> None:
+    for boxes in random_batch(48, 96).boxes:
+        assert (boxes[:, 1] < boxes[:, 3]).all() and (boxes[:, 2] < boxes[:, 4]).all()
+        assert boxes[:, 3].max() <= 96 and boxes[:, 4].max() <= 48
+
+
+CASE = Case(META, OURS, 256, 256, 2, True, "segmentation")
+
+
+def test_groups_are_split_as_memory_demands() -> None:
+    group = [replace(CASE, side=side, kept=kept) for side in (OURS, PLAIN, BARE) for kept in (True, False)]
+    assert pack(group, need(group)) == ([group], [])
+    split, left_out = pack(group, need([replace(CASE, side=PLAIN)]))
+    assert len(split) > 1 and not left_out and {case for cases in split for case in cases} == set(group)
+    assert all(need(cases) <= need([replace(CASE, side=PLAIN)]) for cases in split)
+    _, left_out = pack(group, need([CASE]))
+    assert {case.side for case in left_out} == {PLAIN}
+
+
+def test_memory_that_is_not_kept_counts_once() -> None:
+    kept, passing = replace(CASE), replace(CASE, kept=False)
+    assert need([kept, kept]) - need([kept, passing]) == pytest.approx(0)
+    assert need([passing, passing]) < need([kept, passing])
+
+
+def test_every_contestant_has_an_opponent_of_the_same_kind() -> None:
+    for group in plan(quick=False):
+        for kept in (True, False):
+            sides = [case.side for case in group if case.kept is kept]
+            assert sides.count(OURS) == sides.count(PLAIN) == 1
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    values = {"dL_t/dtheta_G": np.array([3.0, 4.0])}
+    ours = Measured([1.0, 2.0, 4.0], 600.0, 500.0, values)
+    plain = Measured([3.0, 4.0, 4.0], 1500.0, 500.0, {"dL_t/dtheta_G": np.array([3.0, 4.5])})
+    bare = Measured([0.5, 1.0, 4.0], 550.0, 500.0, {})
+    found = {
+        replace(CASE, kept=True): ours,
+        replace(CASE, side=PLAIN, kept=False): plain,
+        replace(CASE, side=BARE, kept=True): bare,
+    }
+    (row,) = comparisons(found)  # the other two pairings were not measured
+    assert row["pairing"] == "as each is run by default"
+    assert (row["times_faster"], row["times_faster_quartiles"]) == (2.0, [1.5, 2.5])
+    assert (row["memory_part"], row["memory_part_over_start"]) == (0.4, 0.1)
+    assert row["over_bare_passes"] == 2.0
+    assert row["differences"]["dL_t/dtheta_G"]["largest"] == 0.5
+
+
+def fill(case: Case):
+    """For the test below: takes as many MB as the case is high."""
+    if case.side == PLAIN:
+        raise ValueError("a process that fails")
+
+    def call() -> dict[str, np.ndarray]:
+        return {"sum": np.array(np.ones(case.height * 125_000).sum())}
+
+    return call
+
+
+def test_a_process_reports_its_rounds_and_its_own_memory() -> None:
+    cases = [replace(CASE, height=mb, kept=True, threads=1) for mb in (100, 400)]
+    *calls, found = side_by_side(cases, fill, rounds=2)
+    assert calls == [None] * 6
+    for case in cases:
+        measured = found[case]
+        assert len(measured.seconds) == 2
+        assert measured.values["sum"] == case.height * 125_000
+        assert 0.95 * case.height < measured.peak - measured.before < 1.2 * case.height + 20
+
+
+def test_a_failing_process_stops_the_measurement(capfd) -> None:
+    with pytest.raises(RuntimeError, match="ended before its time"):
+        list(side_by_side([replace(CASE, side=PLAIN)], fill, rounds=1))
+    assert "a process that fails" in capfd.readouterr().err
+
+
+def test_the_stored_ratios_follow_from_the_stored_seconds() -> None:
+    report = json.loads((ROOT / "results" / "bench_meta.json").read_text())
+    assert report["comparisons"] and report["provenance"]["load_average_start"]
+
+    def seconds(row: dict, side: str, kept: bool) -> np.ndarray:
+        same = ("what", "task", "height", "width", "threads")
+        (case,) = [
+            case
+            for case in report["cases"]
+            if (case["side"], case["keeps_freed_memory"]) == (side, kept)
+            and all(case[k] == row[k] for k in same)
+        ]
+        return np.array(case["seconds"])
+
+    for row in report["comparisons"]:
+        kept, plain_kept = bench_meta.PAIRINGS[row["pairing"]]
+        ratio = np.median(seconds(row, PLAIN, plain_kept) / seconds(row, OURS, kept))
+        assert row["times_faster"] == pytest.approx(ratio, rel=0.02)  # seconds are stored rounded
