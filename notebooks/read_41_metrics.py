@@ -208,7 +208,7 @@ display(Markdown(format_table(("change at the last step", *METRICS), change_of))
 # Whatever has a plus sign was raised by spoiling the image. **Noise raises the two metrics that look at the fused
 # image alone**. Blur, too, gives this image more gray levels and with them a higher
 # EN, and more contrast raises SF and SCD. VIF, Q^AB/F and SSIM fall in all six cases here, which is why they deserve more
-# trust on this point. Brightness would not touch SF, SCD and Q^AB/F at all if pixels did not clip at 0 and 255.
+# trust on this point. Brightness would not touch SF and SCD at all if pixels did not clip at 0 and 255.
 #
 # ## One image, three evaluators
 #
@@ -299,8 +299,9 @@ display(Markdown(format_table((f"{real_row('max')['images']} MSRS pairs", *METRI
 
 # %% [markdown]
 # EN hardly moves, because a stretch only spreads the levels apart. SF grows in proportion to the contrast, and SCD and
-# Q^AB/F of an average with it, although no pixel was fused any better. The real images nearly fill their range before,
-# so their means move little. That depends on the method and on the image; a table should say which of the two it is.
+# Q^AB/F of an average with it, although no pixel was fused any better. The means
+# of the network's results on real pairs move little. That depends on the method and on the image, so a table should say
+# whether its images were stretched.
 #
 # ## Why plain max wins two of them
 #
@@ -355,16 +356,17 @@ display(Markdown(format_table(("", "VIF ir", "VIF vi", "mean", "SSIM ir", "SSIM 
 
 # %% [markdown]
 # Q^AB/F behaves alike: the weight of a pixel is the strength of the source's edge, and an edge that is copied whole
-# scores near the top while the one that was dropped was weak to begin with. An average halves both edges, and a
-# ratio of one half lies on the steepest part of the sigmoid in Eq. {eq}`eq-B10`. Neither metric asks whether the
+# scores near the top while the one that was dropped was weak to begin with. Where one source has an edge and the other
+# none, an average halves it, and a ratio of one half lies on the steepest part of the sigmoid in Eq. {eq}`eq-B10`. Neither metric asks whether the
 # dropped edge was the pedestrian.
 #
-# SSIM is the other way round: the mean of the sources agrees a little with both everywhere, and leads.
+# SSIM is the other way round: the mean of the sources agrees with both to some degree, and leads.
 #
 # ## What the library refuses
 #
-# Each of these passes silently in published code and gives a number that looks plausible. Here each raises an error
-# or gives NaN with a warning that says why.
+# A metric will gladly compute something plausible from a wrong input: one published VIF answers a NaN pixel with a
+# perfect 2, and VIF of images in 0..1 is about twice what it should be. Here each such input raises an error, or gives NaN
+# with a warning that says why.
 
 
 # %% tags=["nbval-check-output"]

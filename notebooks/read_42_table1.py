@@ -143,9 +143,9 @@ for group in "DN":
 show("llvip")
 
 # %% [markdown]
-# *Fused rows: weights of reference [5], not TDFusion's.* What differs: other weights, not trained on this data set as
-# TDFusion's were; 12 test pairs whose names begin with 19 and 20, where the paper has 347, every tenth of the test set.
-# Neighbouring names show one place, so these are few places seen often. SF of the fused rows is a quarter below
+# *Fused rows: weights of reference [5], not TDFusion's.* What differs: other weights, where TDFusion's were
+# trained on this data set; 12 test pairs whose names begin with 19 and 20, where the paper has 347, every tenth of the
+# test set. SF of the fused rows is a quarter below
 # TDFusion's; whether that is the weights or the pairs, these numbers cannot say.
 #
 # ### Data sets without a row in the paper
