@@ -277,7 +277,7 @@ print(f"the step gains more on its own pair than on the others: {sum(better)} of
 
 # %% [markdown]
 # The mean change of the loss, on the pair stepped on and on the seven others. Most of what a step gains it often gains on
-# the other pairs too, because networks so young still learn what all pairs have in common. The rest is for the pair
+# the other pairs too, presumably because networks so young still learn what all pairs have in common. The rest is for the pair
 # itself, and how large it is differs from start to start. That rest is what a judgement on the same pair would count in
 # favour of $\mathcal{G}$ although it says nothing about the loss that $\mathcal{G}$ wrote. Disjoint sets leave it out.
 # The run shows that the bias exists; it does not show what overlapping sets would do to a whole training.

@@ -23,15 +23,13 @@
 # and another step another $\mathcal{L}_t$. That is a derivative, and it can be computed:
 #
 # $$
-# \theta_\mathcal{G} \;\to\; w_a, w_b \;\to\; \mathcal{L}_f \;\to\; \theta_{\mathcal{F}'} \;\to\; I_f^{mts}
-# \;\to\; \mathcal{L}_t
+# \theta_\mathcal{G} \to w_a, w_b \to \mathcal{L}_f \to \theta_{\mathcal{F}'} \to I_f^{mts} \to \mathcal{L}_t
 # $$
 #
 # The pairs come from the two disjoint subsets of {doc}`read_33_partition`: *mtr* for the step, *mts* for the judgement.
 
 # %% tags=["hide-input"]
 import copy
-import warnings
 
 import matplotlib.pyplot as plt
 import seaborn as sns
@@ -59,7 +57,6 @@ from tdfusion.runtime import keep_freed_memory
 from tdfusion.tables import format_table
 from tdfusion.tasks.segmentation import SegmentationTask
 
-warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated")  # raised inside torch
 keep_freed_memory()
 scenes = SynthRoad("train", length=64, size=(96, 96), seed=0)
 
@@ -202,9 +199,10 @@ with torch.no_grad():
 #
 # $$
 # \theta_\mathcal{G} = \theta_\mathcal{G} - \eta_\mathcal{G}
-# \frac{\partial \mathcal{L}_t(I_f^{mts})}{\partial \theta_\mathcal{G}},
-# \qquad I_f^{mts} = \mathcal{F}'(I_a^{mts}, I_b^{mts})
+# \frac{\partial \mathcal{L}_t(I_f^{mts})}{\partial \theta_\mathcal{G}}
 # $$ (eq-6)
+#
+# with $I_f^{mts} = \mathcal{F}'(I_a^{mts}, I_b^{mts})$, judged by $\mathcal{T}'$, and by the chain rule
 #
 # $$
 # \frac{\partial \mathcal{L}_t}{\partial \theta_\mathcal{G}} =
@@ -232,11 +230,10 @@ print(f"L_t on mts, after the inner updates: {L_t_mts:.4f}")
 # $$
 # v^\top \frac{\partial^2 \mathcal{L}_f}{\partial \theta_\mathcal{F}\, \partial \theta_\mathcal{G}} =
 # \frac{\partial}{\partial \theta_\mathcal{G}}
-# \Big\langle \frac{\partial \mathcal{L}_f}{\partial I_f}(w),\; J v \Big\rangle,
-# \qquad J = \frac{\partial I_f^{mtr}}{\partial \theta_\mathcal{F}}
+# \Big\langle \frac{\partial \mathcal{L}_f}{\partial I_f}(w),\; J v \Big\rangle
 # $$
 #
-# $J v$ is an image: how $I_f^{mtr}$ changes when $\theta_\mathcal{F}$ moves along $v$. One forward-mode derivative.
+# with $J = \partial I_f^{mtr} / \partial \theta_\mathcal{F}$. $J v$ is an image: how $I_f^{mtr}$ changes when $\theta_\mathcal{F}$ moves along $v$. One forward-mode derivative.
 #
 # ```{libcode} tdfusion.meta.directional_derivative
 # :nodoc:
@@ -325,11 +322,12 @@ rows = [("asked", f"{1e10 * asked.mean():+.1f}e-10", f"{1e10 * asked.std():.1f}e
 for name, change in after.items():
     r = torch.corrcoef(torch.stack([change.flatten(), asked.flatten()]))[0, 1]
     rows.append((name, f"{change.mean():+.4f}", f"{change.std():.4f}", f"{r:+.2f}"))
-header = ("change of $w_a$", "mean", "sd over pixels", "correlation with asked")
+header = ("change of $w_a$", "mean", "sd", "correlation")
 display(Markdown(format_table(header, rows)))
 
 # %% [markdown]
-# What the task asks for is written pixel by pixel, in both signs, and its mean is positive here. What $\mathcal{G}$ does in one step is close to a
+# Mean and standard deviation over the pixels, and the correlation with what is asked. What the task asks for is
+# written pixel by pixel, in both signs, and its mean is positive here. What $\mathcal{G}$ does in one step is close to a
 # common shift of all weights: the pixels share its 44,529 parameters, and the answer that they can give together at
 # once is the average one. Both steps lower $\mathcal{L}_t$ to first order, since they go against its gradient; neither
 # reproduces the map. Whether many steps do is an experiment of its own (Sec. 4.4); this page does not show it.
@@ -454,21 +452,23 @@ for eps in (-16, -10, -8):
         eps + 0.08, axis.get_ylim()[1], f"$\\epsilon = 10^{{{eps}}}$", color="0.3", fontsize=9, va="bottom"
     )
 axis.set(xlabel="size of an entry, power of ten", ylabel="entries of G")
-axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.12, 1))
+axis.set_xlim(-17, -4)
+axis.legend(frameon=False, loc="upper right")
 sns.despine(figure)
 
 # %% [markdown]
 # Where $\epsilon$ is the larger of the two, Adam stops being Adam: it takes a plain gradient step of size
 # $\eta_\mathcal{G} / \epsilon$, and small entries stay where they are. The table is one step with these two gradients by
-# each rule, all at $\eta_\mathcal{G} = 10^{-4}$, in double precision for the sizes. The last column counts the entries
-# of $\mathcal{G}$ whose value changes at all in single precision, with the gradient after 36 steps.
+# each rule, all at $\eta_\mathcal{G} = 10^{-4}$: the median move of an entry for untrained networks and after 36 steps,
+# the largest move after 36 steps (these in double precision), and how many entries of $\mathcal{G}$ change their value
+# at all in single precision.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 rules = {
     "Eq. (6) as printed": (torch.optim.SGD, {}),
-    "Adam, eps 1e-8": (torch.optim.Adam, {"eps": 1e-8}),
-    "Adam, eps 1e-10": (torch.optim.Adam, {"eps": 1e-10}),
-    "Adam, eps 1e-16": (torch.optim.Adam, {"eps": 1e-16}),
+    r"Adam, $\epsilon = 10^{-8}$": (torch.optim.Adam, {"eps": 1e-8}),
+    r"Adam, $\epsilon = 10^{-10}$": (torch.optim.Adam, {"eps": 1e-10}),
+    r"Adam, $\epsilon = 10^{-16}$": (torch.optim.Adam, {"eps": 1e-16}),
     "normalised": (NormalisedGradient, {}),
 }
 rows = []
@@ -484,7 +484,7 @@ for name, (make, extra) in rules.items():
         moves[key] = (new - old.to(dtype)).abs()
     sizes = (moves["untrained"].median(), moves["trained"].median(), moves["trained"].max())
     rows.append((name, *(f"{size:.0e}" for size in sizes), f"{(moves['held'] > 0).sum():,}"))
-header = ("rule", "median move, untrained", "median move, after 36 steps", "largest", "entries that change")
+header = ("rule", "median: untrained", "36 steps", "largest", "entries changed")
 display(Markdown(format_table(header, rows)))
 print(f"entries of G: {g.numel():,}; exactly 0 before the step: {(old == 0).sum():,}")
 

@@ -18,7 +18,6 @@
 
 # %% tags=["hide-input"]
 import copy
-import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -34,7 +33,6 @@ from tdfusion.figures import image_row, visible_rgb
 from tdfusion.runtime import keep_freed_memory
 from tdfusion.train import Trainer
 
-warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated")  # raised inside torch
 keep_freed_memory()
 L, M, N = 2, 4, 16
 config = make_config(
@@ -137,7 +135,7 @@ for name, take in (
 
 # %%
 class GivenWeights(nn.Module):
-    """In the place of G: w_a by a rule that may look at the whole pair. Nothing in it can learn."""
+    """In the place of G: w_a by a rule that may look at the whole pair; it cannot learn."""
 
     def __init__(self, rule) -> None:
         super().__init__()
@@ -154,14 +152,15 @@ def train(rule=None) -> Trainer:
     if rule is not None:
         trainer.G = GivenWeights(rule)
     trainer.T.train()
-    for trainer.epoch in range(1, L + 1):
-        trainer.pairs.set_epoch(trainer.epoch)
+    for epoch in range(1, L + 1):
+        trainer.epoch = epoch
+        trainer.pairs.set_epoch(epoch)
         if rule is None:
-            mtr, mts = disjoint_subsets(32, M, trainer.epoch, seed=0, batch_size=2)
+            mtr, mts = disjoint_subsets(32, M, epoch, seed=0, batch_size=2)
             for k in range(M):
                 trainer.meta_step(mtr[2 * k : 2 * k + 2], mts[2 * k : 2 * k + 2])
-        torch.manual_seed(trainer.epoch)  # dropout of T
-        order = np.random.default_rng(trainer.epoch).permutation(32).tolist()
+        torch.manual_seed(epoch)  # dropout of T
+        order = np.random.default_rng(epoch).permutation(32).tolist()
         for k in range(N):
             ftr = order[2 * k : 2 * k + 2]
             if rule is not None:
