@@ -35,7 +35,9 @@ pair = scenes[night]
 I_a, I_b = pair.ir[None], pair.vi[None]  # (1, 1, H, W) each
 
 # %% mystnb={"image": {"alt": "Three panels of one synthetic night scene: infrared, visible in colour, and the luma of the visible image"}, "figure": {"caption": "The pair of this page, a synthetic night scene. All equations see the infrared image and the luma of the visible one; colour is put back after fusion.", "name": "fig-loss-pair"}}
-figure = image_row({"infrared $I_a$": pair.ir, "visible": visible_rgb(pair), "luma of visible $I_b$": pair.vi})
+figure = image_row(
+    {"infrared $I_a$": pair.ir, "visible": visible_rgb(pair), "luma of visible $I_b$": pair.vi}
+)
 # %% [markdown]
 # ## The sum, Eq. (1)
 #

@@ -98,7 +98,9 @@ figure = image_row(
 # %% tags=["hide-input"]
 from pathlib import Path
 
-stored = Path("../results/tour")
+import tdfusion
+
+stored = Path(tdfusion.__file__).parents[1] / "results" / "tour"
 history = [json.loads(line) for line in (stored / "history.jsonl").read_text().splitlines()]
 made = json.loads((stored / "provenance.json").read_text())
 print(

@@ -127,7 +127,9 @@ def test_a_process_reports_its_rounds_and_its_own_memory() -> None:
         measured = found[case]
         assert len(measured.seconds) == 2
         assert measured.values["sum"] == case.height * 125_000
-        assert 0.95 * case.height < measured.peak - measured.before < 1.2 * case.height + 20
+        assert measured.peak - measured.before > 0.8 * case.height
+    small, large = (found[case].peak for case in cases)
+    assert large - small == pytest.approx(300, abs=60)  # imports differ by some MB between processes
 
 
 def test_a_failing_process_stops_the_measurement(capfd) -> None:

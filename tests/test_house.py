@@ -26,7 +26,7 @@ ORDER = [
     ["train"],
     ["metrics", "fuse", "paper_tables"],
     ["tables", "evaluate"],
-    ["figures", "figures_networks"],
+    ["figures", "figures_fusion"],
     ["explorers"],
     ["cli"],
 ]
