@@ -41,9 +41,9 @@ class Setting:
     train_scenes: int = 480
     test_scenes: int = 120
     data_seed: int = 0
-    steps: int = 450
+    steps: int = 400
     batch: int = 8
-    rate: float = 8e-3  # AdamW, one cycle
+    rate: float = 5e-3  # AdamW, one cycle
     weight_decay: float = 0.01
     hidden: tuple[int, ...] = (16, 32, 64, 96)
     strides: tuple[int, ...] = (2, 2, 2, 2)
