@@ -245,7 +245,7 @@ figure = image_row(
 # - All three copies learn the same thing first, brightness and edges, so $\mathcal{T}$ sees nearly the same images and the
 #   three task losses lie on one curve. **Nothing here says which weights are better for the task.**
 # - The three curves of $\mathcal{L}_f$ are measured with three different rulers: the weights are part of the loss. A lower
-#   one is not a better fusion. This holds for every learned loss, and for every curve of $\mathcal{L}_f$ in this book.
+#   one is not a better fusion. This holds for every curve of a loss that is itself learned.
 # - Even the oracle's weights, 0 or 1 at almost every pixel, leave the fused images close to those of $w = 1/2$, and
 #   part of the difference is a common shift of brightness. Two
 #   likely reasons: with $\alpha = 1$ the gradient term leaves the weights little room ({doc}`read_32_loss`), and
