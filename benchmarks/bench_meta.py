@@ -38,7 +38,7 @@ SEED, BATCH, CLASSES = 0, 2, 6
 TASKS = {"segmentation": "SegFormer-B0", "detection": "YOLOv8n"}
 OURS, PLAIN, BARE = "tdfusion", "plain", "bare passes"
 META, TRAIN, INFER = "meta-step", "F forward + backward", "F inference"
-ROUNDS = {64: 7, 96: 5, 128: 5, 256: 3}  # timed rounds by height, px; see --quick
+ROUNDS = {64: 5, 96: 5, 128: 5, 256: 2}  # timed rounds by height, px; see --rounds
 # MB that a process needs: before the first round, and per pixel of a batch of two (rough, on the safe side;
 # only to decide which contestants fit into memory together).
 BEFORE = 900
@@ -58,7 +58,7 @@ def main() -> None:
         "--quick", action="store_true", help="64 px and small images only, 2 rounds: a rehearsal"
     )
     parser.add_argument(
-        "--rounds", type=int, help="timed rounds of every group (default: 3 at 256 px, 7 at 64)"
+        "--rounds", type=int, help="timed rounds of every group (default: 2 at 256 px, else 5)"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_meta.json", metavar="FILE")
     arguments = parser.parse_args()
