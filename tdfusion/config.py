@@ -63,7 +63,9 @@ class TrainConfig:
     eta_F_prime: float = 1e-4  # Eq. (4); not given: the learning rate of F, as released
     eta_T_prime: float = 1e-4  # Eq. (5); not given: the learning rate of T, as released
     G_update: GUpdate = "adam"  # Sec. 4.1; "gradient" is Eq. (6) as printed, "normalised" is released
-    eps_G: float = 1e-16  # Adam's epsilon for G: its gradient, 1e-13 to 1e-10 an entry, is far below the usual 1e-8
+    eps_G: float = (
+        1e-16  # Adam's epsilon for G: its gradient, 1e-13 to 1e-10 an entry, is far below the usual 1e-8
+    )
     T_prime_update: TUpdate = "gradient"  # Eq. (5), or one step of T's own Adam, as released
     decay_every: int = 0  # epochs between decays of eta_F and eta_T; 0: never
     decay_factor: float = 0.1
