@@ -119,7 +119,7 @@ def fill(case: Case):
     return call
 
 
-def test_a_process_reports_its_rounds_and_its_own_memory() -> None:
+def test_a_process_reports_its_rounds_and_its_result() -> None:
     cases = [replace(CASE, height=mb, kept=True, threads=1) for mb in (100, 400)]
     *calls, found = side_by_side(cases, fill, rounds=2)
     assert calls == [None] * 6
@@ -127,9 +127,6 @@ def test_a_process_reports_its_rounds_and_its_own_memory() -> None:
         measured = found[case]
         assert len(measured.seconds) == 2
         assert measured.values["sum"] == case.height * 125_000
-        assert measured.peak - measured.before > 0.8 * case.height
-    small, large = (found[case].peak for case in cases)
-    assert large - small == pytest.approx(300, abs=60)  # imports differ by some MB between processes
 
 
 def test_a_failing_process_stops_the_measurement(capfd) -> None:
