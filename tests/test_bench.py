@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +158,14 @@ def test_the_stored_ratios_follow_from_the_stored_seconds() -> None:
         kept, plain_kept = bench_meta.PAIRINGS[row["pairing"]]
         ratio = np.median(seconds(row, PLAIN, plain_kept) / seconds(row, OURS, kept))
         assert row["times_faster"] == pytest.approx(ratio, rel=0.02)  # seconds are stored rounded
+
+
+def test_a_process_does_not_inherit_the_peak_of_the_one_that_started_it() -> None:
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the high-water mark of memory is read from /proc, which this system lacks")
+    ballast = np.ones(2_000_000_000 // 8)  # 2 GB, touched
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); import measure; print(measure.peak_memory())"
+    peak = float(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    )
+    assert 10 < peak < ballast.nbytes / 1e6
