@@ -85,11 +85,11 @@ def main() -> None:
         OMP_WAIT_POLICY=os.environ.get("OMP_WAIT_POLICY"),
     )
     report["provenance"] = where | {"threads": sorted({case.threads for case in found})}
-    print_tables(report)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     scratch = arguments.out.with_name(f".{arguments.out.name}.part")
     scratch.write_text(json.dumps(report, indent=1) + "\n")
     scratch.replace(arguments.out)
+    print_tables(report)
 
 
 def plan(quick: bool) -> list[list[Case]]:
@@ -301,7 +301,7 @@ def reach(rows: Sequence[dict]) -> list[dict]:
             if here != (what, height, 2, next(iter(PAIRINGS))):
                 continue
             value = row["differences"]["I_f"]["largest"] if "difference" in key else row[key]
-            holds = value >= aim if sense == "at least" else value <= aim
+            holds = bool(value >= aim if sense == "at least" else value <= aim)  # numpy's is no JSON
             name = f"{what} {size_in_words(row)}" + (f", {row['task']}" if row["task"] else "")
             met.append(
                 {"what": name, "measure": key, "aim": f"{sense} {aim:g}", "value": value, "met": holds}

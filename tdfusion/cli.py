@@ -24,8 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     except TrainingError as error:
         print(f"tdfusion: training stopped: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("tdfusion: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"tdfusion: interrupted {stop}".rstrip(), file=sys.stderr)
         return 130
 
 
@@ -98,30 +98,42 @@ def _fuse(arguments: argparse.Namespace) -> int:
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
-    from tdfusion.config import DATASETS, PRESETS, VARIANTS
+    from tdfusion.config import DATASETS, PRESETS, TASKS, VARIANTS
 
     train = commands.add_parser(
         "train",
         help="train F, G and T by Algorithm 1",
-        description="Train by Algorithm 1 and leave a run folder: config, history, provenance, F and G.",
-    )
-    train.add_argument("--out", required=True, metavar="DIR", help="run folder; must be new or empty")
-    train.add_argument(
-        "--preset", choices=PRESETS, default="smoke", help="scale (default: smoke, under a minute)"
+        description="Train by Algorithm 1 and leave a run folder: config, history, checkpoint, provenance, F and "
+        "G, and the six metrics on test pairs. Ctrl-C leaves a checkpoint; --resume goes on from it. Several "
+        "processes (accelerate launch -m tdfusion.cli train ...) share every batch.",
     )
     train.add_argument(
-        "--variant", choices=VARIANTS, default="paper", help="the paper as printed, or its released code"
+        "--out", required=True, metavar="DIR", help="run folder; new or empty, unless --resume"
     )
-    train.add_argument("--dataset", choices=DATASETS, default="SynthRoad")
+    train.add_argument("--resume", action="store_true", help="go on with the run in --out; its settings are kept, "
+                       "only --root, --device, and --set L=... for more epochs may be given anew")  # fmt: skip
+    train.add_argument("--preset", choices=PRESETS, help="scale (default: smoke, under a minute)")
+    train.add_argument(
+        "--variant", choices=VARIANTS, help="the paper as printed (default), or its released code"
+    )
+    train.add_argument("--dataset", choices=DATASETS, help="default: SynthRoad")
+    train.add_argument("--task", choices=TASKS, help="default: segmentation")
     train.add_argument("--root", metavar="DIR", help="folder of the data set (SynthRoad needs none)")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--device", default="cpu", help='"cpu" (default), "cuda", ...')
+    train.add_argument("--seed", type=int, help="default: 0")
+    train.add_argument("--device", help='"cpu" (default), "cuda", ...')
     train.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="any other setting of TrainConfig, e.g. --set alpha=0.1 --set M=50 (repeatable)",
+    )
+    train.add_argument(
+        "--scored",
+        type=int,
+        default=50,
+        metavar="N",
+        help="test pairs scored at the end (default: 50; 0: none)",
     )
     train.set_defaults(func=_train)
 
@@ -130,18 +142,31 @@ def _train(arguments: argparse.Namespace) -> int:
     from tdfusion.config import make_config
 
     settings = dict(_setting(text) for text in arguments.set)
-    given = {name: getattr(arguments, name) for name in ("dataset", "root", "seed", "device")}
+    given = {name: getattr(arguments, name) for name in ("dataset", "task", "root", "seed", "device")}
     clash = settings.keys() & given.keys()
     if clash:
         raise InputError(f"--set {clash.pop()}: has an option of its own; use that")
-    config = make_config(arguments.preset, arguments.variant, **given, **settings)
+    if arguments.resume:
+        from tdfusion.run_folder import stored_config
 
+        if arguments.preset or arguments.variant:
+            raise InputError("--resume keeps the settings of the run; leave out --preset and --variant")
+        config = stored_config(arguments.out, **given, **settings)
+    else:
+        config = make_config(arguments.preset or "smoke", arguments.variant or "paper", **given, **settings)
+
+    from tdfusion.evaluate.networks import evaluate_network
     from tdfusion.runtime import keep_freed_memory
     from tdfusion.train import Trainer
 
     keep_freed_memory()
     _device(config.device)
-    Trainer(config).run(arguments.out)
+    trainer = Trainer(config)
+    trainer.run(arguments.out, resume=arguments.resume)
+    if arguments.scored and trainer.processes.first:
+        scores = evaluate_network(trainer.F, trainer.supply.test_pairs(), limit=arguments.scored)
+        scores.to_csv(f"{arguments.out}/metrics.csv")
+        print(scores.table())
     print(f"run folder: {arguments.out}")
     return 0
 

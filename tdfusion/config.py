@@ -14,6 +14,9 @@ Variant = Literal["paper", "released"]
 TaskName = Literal["segmentation", "detection"]
 GUpdate = Literal["adam", "gradient", "normalised"]
 TUpdate = Literal["gradient", "adam"]
+Method = Literal["forward", "double_backward", "double_vjp", "gauss_newton"]
+Weights = Literal["learned", "half"]
+TASKS = get_args(TaskName)
 DATASETS = ("SynthRoad", "MSRS", "FMB", "M3FD", "LLVIP")
 
 
@@ -50,13 +53,17 @@ class TrainConfig:
     crop: int = 256  # px, side of the square that F's loss sees (released; the paper: not given)
     task_size: tuple[int, int] | None = None  # px, whole pairs resized for T (released); None: F's crops
     partition: Variant = "paper"  # Sec. 3.3: disjoint subsets, or the released consecutive batches
+    snapshots: int = 0  # epochs between copies of F and G kept in the run folder; 0: the last ones only
 
     # --- L_f, Eq. (1) to (3)
+    w: Weights = "learned"  # by G, or 1/2 everywhere without meta-steps (Exp. I of Table 3)
     alpha: float = 1.0  # weight of the gradient term
     intensity: Variant = "paper"  # Eq. (2), or the weights squared as released
     gradient: Variant = "paper"  # Eq. (3) on gradient strengths, or signed and per direction
 
     # --- steps; learning rates per step
+    method: Method = "forward"  # of the meta-gradient, see `tdfusion.meta.meta_gradient`
+    damping: float = 1e-3  # of the method "gauss_newton" alone
     eta_F: float = 1e-4  # Eq. (8), Adam
     eta_T: float = 1e-4  # Eq. (9), Adam
     eta_G: float = 1e-4  # Eq. (6)
@@ -70,6 +77,7 @@ class TrainConfig:
     decay_every: int = 0  # epochs between decays of eta_F and eta_T; 0: never
     decay_factor: float = 0.1
     swap: bool = False  # released: every batch doubled by the pairs with their modalities swapped
+    loss_limit: float = 1e4  # a loss above it, or not finite, stops the run
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -88,14 +96,16 @@ class TrainConfig:
 
 _CHOICES = {
     "dataset": DATASETS,
-    "task": get_args(TaskName),
+    "task": TASKS,
+    "w": get_args(Weights),
+    "method": get_args(Method),
     "partition": get_args(Variant),
     "intensity": get_args(Variant),
     "gradient": get_args(Variant),
     "G_update": get_args(GUpdate),
     "T_prime_update": get_args(TUpdate),
 }
-_MAY_BE_ZERO = ("seed", "alpha", "decay_every", "eta_T_prime")
+_MAY_BE_ZERO = ("seed", "alpha", "decay_every", "eta_T_prime", "snapshots")
 
 PRESETS: dict[str, dict[str, Any]] = {
     # A look at the whole machine: under a minute on two CPU cores.

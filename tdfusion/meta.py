@@ -23,22 +23,27 @@ All functions leave the networks as they found them: parameters are passed as va
 from __future__ import annotations
 
 import copy
-import functools
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jvp, vjp
 
+from tdfusion.config import Method
 from tdfusion.data.pair import Batch
 from tdfusion.errors import InputError, TrainingError
+from tdfusion.jacobian import (
+    Parameters,
+    call,
+    directional_derivative,
+    directional_derivative_by_vjp,
+    solve_damped,
+    values,
+)
 
-Parameters = dict[str, Tensor]
 FusionLoss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]  # (I_f, I_a, I_b, w_a, w_b) -> L_f
-Method = Literal["forward", "double_backward", "double_vjp", "gauss_newton"]
+Average = Callable[[Sequence[Tensor]], list[Tensor]]  # over the processes that share a batch
 
 
 @dataclass(frozen=True)
@@ -54,17 +59,6 @@ class MetaGradient:
     w_a: Tensor  # on the meta-training pairs
 
 
-def values(net: nn.Module) -> Parameters:
-    """The parameters of a network as detached tensors by name; they share its memory."""
-    return {name: parameter.detach() for name, parameter in net.named_parameters()}
-
-
-def call(net: nn.Module, theta: Parameters, *arguments: object) -> Tensor:
-    """``net(*arguments)`` with parameters ``theta``, and copies of its buffers: batch norm writes to them."""
-    buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
-    return functional_call(net, (theta, buffers), arguments)
-
-
 def inner_update_F(theta_F: Parameters, gradient: Parameters, eta_F_prime: float) -> Parameters:
     r"""Inner update of F, Eq. (4): $\theta_{F'} = \theta_F - \eta_{F'} \partial L_f / \partial \theta_F$."""
     return {name: theta_F[name] - eta_F_prime * gradient[name] for name in theta_F}
@@ -76,6 +70,7 @@ def inner_update_T(
     batch: Batch,
     eta_T_prime: float,
     optimiser: torch.optim.Optimizer | None = None,
+    average: Average = list,
 ) -> tuple[Parameters, Tensor]:
     r"""Inner update of T, Eq. (5): $\theta_{T'} = \theta_T - \eta_{T'}\, \partial L_t / \partial \theta_T$.
 
@@ -86,19 +81,22 @@ def inner_update_T(
         eta_T_prime: step size.
         optimiser: T's own optimiser. If given, the step is the one that it would take from its present
             state (the released form) instead of Eq. (5); the optimiser itself does not change.
+        average: averages the gradient over processes; see `meta_gradient`.
 
     Returns:
         theta_T_prime, and L_t before the step.
     """
     theta = {name: value.clone().requires_grad_() for name, value in values(T).items()}
     L_t = call(T, theta, I_f.detach(), batch)
-    gradient = torch.autograd.grad(L_t, list(theta.values()), allow_unused=True)
+    reached = torch.autograd.grad(L_t, list(theta.values()), allow_unused=True)
+    names = [name for name, g in zip(theta, reached) if g is not None]  # YOLOv8 has fixed ones
+    gradient = dict(zip(names, average([g for g in reached if g is not None])))
     if optimiser is None:
-        stepped = [p if g is None else p - eta_T_prime * g for p, g in zip(theta.values(), gradient)]
+        stepped = [p - eta_T_prime * gradient[n] if n in gradient else p for n, p in theta.items()]
     else:
         stepped = list(theta.values())
-        for parameter, g in zip(stepped, gradient):
-            parameter.grad = g
+        for name, parameter in theta.items():
+            parameter.grad = gradient.get(name)
         twin = type(optimiser)(stepped)
         twin.load_state_dict(copy.deepcopy(optimiser.state_dict()))
         twin.step()
@@ -106,7 +104,12 @@ def inner_update_T(
 
 
 def task_gradient(
-    F: nn.Module, theta_F_prime: Parameters, T: nn.Module, theta_T_prime: Parameters, mts: Batch
+    F: nn.Module,
+    theta_F_prime: Parameters,
+    T: nn.Module,
+    theta_T_prime: Parameters,
+    mts: Batch,
+    average: Average = list,
 ) -> tuple[Parameters, Tensor, Tensor]:
     """v of Eq. (7): the gradient of L_t(T'(F'(I_a^mts, I_b^mts))) in theta_F', an ordinary backward pass.
 
@@ -116,23 +119,8 @@ def task_gradient(
     theta = {name: value.detach().requires_grad_() for name, value in theta_F_prime.items()}
     I_f = call(F, theta, mts.ir, mts.vi)
     L_t = call(T, theta_T_prime, I_f, mts)
-    v = torch.autograd.grad(L_t, list(theta.values()))
+    v = average(torch.autograd.grad(L_t, list(theta.values())))
     return dict(zip(theta, v)), L_t.detach(), I_f.detach()
-
-
-def directional_derivative(F: nn.Module, v: Parameters, I_a: Tensor, I_b: Tensor) -> Tensor:
-    """J v: the derivative of I_f = F(I_a, I_b; theta_F) along v, by forward mode. (B, 1, H, W)."""
-    _load_forward_mode()
-    with torch.no_grad():
-        return jvp(lambda theta: call(F, theta, I_a, I_b), (values(F),), (v,))[1]
-
-
-@functools.cache
-def _load_forward_mode() -> None:
-    """PyTorch's first forward-mode derivative warns of a function that PyTorch itself calls; not ours to heed."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", FutureWarning)
-        jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
 
 
 def pixel_push(
@@ -164,6 +152,7 @@ def meta_gradient(
     method: Method = "forward",
     damping: float = 1e-3,
     iterations: int = 10,
+    average: Average = list,
 ) -> MetaGradient:
     """One meta-step up to the gradient of G: Eq. (4), Eq. (5) and Eq. (7). Changes no network.
 
@@ -180,11 +169,17 @@ def meta_gradient(
             to rounding. ``"double_vjp"``: J v by two reverse passes; equal up to rounding.
             ``"gauss_newton"``: beyond the paper, v replaced by (J^T J + damping)^-1 v, see `solve_damped`.
         damping, iterations: of ``"gauss_newton"`` only.
+        average: where several processes hold equal parts of the batches: takes tensors and gives their
+            means over the processes. Every gradient goes through it where it is formed, so theta_F',
+            theta_T' and v are those of the joint batch. Not for ``"double_backward"`` and
+            ``"gauss_newton"``, whose middle products would have to be joined too.
 
     Raises:
-        InputError: unknown method.
+        InputError: unknown method, or one that cannot share a batch.
         TrainingError: the loss does not depend on w, or w not on all parameters of G.
     """
+    if average is not list and method in ("double_backward", "gauss_newton"):
+        raise InputError(f'method "{method}" runs in one process; choose "forward" for several')
     theta_F = {name: value.clone().requires_grad_() for name, value in values(F).items()}
     parameters = list(theta_F.values())
     graph_of_step = method in ("double_backward", "double_vjp")
@@ -195,15 +190,15 @@ def meta_gradient(
         step = torch.autograd.grad(L_f, parameters, create_graph=True)
     else:
         L_f = loss(I_f, mtr.ir, mtr.vi, w_a.detach(), w_b.detach())
-        step = torch.autograd.grad(L_f, parameters, retain_graph=graph_of_step)
+        step = average(torch.autograd.grad(L_f, parameters, retain_graph=graph_of_step))
     theta_F_prime = inner_update_F(theta_F, dict(zip(theta_F, step)), eta_F_prime)
     if mtr_task is None:
         seen_by_T, mtr_task = I_f, mtr
     else:
         with torch.no_grad():
             seen_by_T = call(F, values(F), mtr_task.ir, mtr_task.vi)
-    theta_T_prime, L_t_mtr = inner_update_T(T, seen_by_T, mtr_task, eta_T_prime, T_optimiser)
-    v, L_t_mts, I_f_mts = task_gradient(F, theta_F_prime, T, theta_T_prime, mts)
+    theta_T_prime, L_t_mtr = inner_update_T(T, seen_by_T, mtr_task, eta_T_prime, T_optimiser, average)
+    v, L_t_mts, I_f_mts = task_gradient(F, theta_F_prime, T, theta_T_prime, mts, average)
 
     theta_G = dict(G.named_parameters())
     if method == "double_backward":
@@ -215,18 +210,18 @@ def meta_gradient(
         if method == "forward":
             J_v = directional_derivative(F, v, mtr.ir, mtr.vi)
         elif method == "double_vjp":
-            J_v = _directional_derivative_by_vjp(I_f, parameters, [v[name] for name in theta_F])
+            J_v = directional_derivative_by_vjp(I_f, parameters, [v[name] for name in theta_F])
         elif method == "gauss_newton":
             u = solve_damped(F, v, mtr.ir, mtr.vi, damping, iterations)
             J_v = directional_derivative(F, u, mtr.ir, mtr.vi)
         else:
-            raise InputError(f'unknown method "{method}"; choose one of {", ".join(Method.__args__)}')
+            raise InputError(f'unknown method "{method}"; choose one of {", ".join(get_args(Method))}')
         push = -eta_F_prime * pixel_push(I_f, mtr.ir, mtr.vi, w_a, w_b, J_v, loss)
         gradient = torch.autograd.grad(push, list(theta_G.values()), allow_unused=True)
     if any(g is None for g in gradient):
         raise TrainingError("L_f does not depend on all of theta_G: G would receive no gradient")
     return MetaGradient(
-        theta_G=dict(zip(theta_G, gradient)),
+        theta_G=dict(zip(theta_G, average(gradient))),
         L_f=L_f.detach(),
         L_t_mtr=L_t_mtr,
         L_t_mts=L_t_mts,
@@ -234,60 +229,6 @@ def meta_gradient(
         I_f_mts=I_f_mts,
         w_a=w_a.detach(),
     )
-
-
-def _directional_derivative_by_vjp(I_f: Tensor, parameters: list[Tensor], v: list[Tensor]) -> Tensor:
-    """J v from the graph of I_f: J^T u is linear in u, so differentiating <J^T u, v> in u gives J v."""
-    u = torch.zeros_like(I_f, requires_grad=True)
-    J_T_u = torch.autograd.grad(I_f, parameters, u, create_graph=True)
-    return torch.autograd.grad(J_T_u, u, v)[0]
-
-
-def solve_damped(
-    F: nn.Module, v: Parameters, I_a: Tensor, I_b: Tensor, damping: float, iterations: int
-) -> Parameters:
-    """(J^T J + damping I)^-1 v by conjugate gradients, J = dI_f / dtheta_F at (I_a, I_b).
-
-    The Gauss-Newton matrix of F's output: one step of F along J^T u moves the image by J J^T u, which
-    smears u over whatever F's parameters move together; the inverse undoes that. Every iteration costs
-    one forward-mode and one reverse pass through F.
-
-    Args:
-        v: right-hand side by parameter name.
-        damping: lambda > 0, in the units of J^T J (squared image change per squared parameter change).
-        iterations: at most this many; stops early once the residual is 1e-10 of v.
-
-    Raises:
-        InputError: damping not positive, or no iteration asked for.
-    """
-    if damping <= 0 or iterations < 1:
-        raise InputError(f"damping = {damping}, iterations = {iterations}: both must be positive")
-    names = list(v)
-    _, pull_back = vjp(lambda theta: call(F, theta, I_a, I_b), values(F))  # u -> J^T u
-
-    def matrix(p: list[Tensor]) -> list[Tensor]:
-        J_p = directional_derivative(F, dict(zip(names, p)), I_a, I_b)  # (B, 1, H, W)
-        (J_T_J_p,) = pull_back(J_p)
-        return [J_T_J_p[name] + damping * p_i for name, p_i in zip(names, p)]
-
-    x = [torch.zeros_like(t) for t in v.values()]
-    residual = [t.clone() for t in v.values()]
-    direction = [t.clone() for t in residual]
-    square = start = _dot(residual, residual)
-    for _ in range(iterations):
-        if square <= 1e-20 * start:
-            break
-        product = matrix(direction)
-        length = square / _dot(direction, product)
-        x = [x_i + length * d for x_i, d in zip(x, direction)]
-        residual = [r - length * q for r, q in zip(residual, product)]
-        square, previous = _dot(residual, residual), square
-        direction = [r + (square / previous) * d for r, d in zip(residual, direction)]
-    return dict(zip(names, x))
-
-
-def _dot(left: list[Tensor], right: list[Tensor]) -> Tensor:
-    return torch.stack([(a * b).sum() for a, b in zip(left, right)]).sum()
 
 
 class NormalisedGradient(torch.optim.Optimizer):

@@ -160,6 +160,13 @@ def test_the_stored_ratios_follow_from_the_stored_seconds() -> None:
         assert row["times_faster"] == pytest.approx(ratio, rel=0.02)  # seconds are stored rounded
 
 
+def test_the_reach_can_be_written_down() -> None:
+    row = {"what": META, "task": None, "height": 128, "width": 128, "threads": 2, "differences": {}}
+    row |= {"pairing": next(iter(bench_meta.PAIRINGS)), "times_faster": np.float64(3), "memory_part": 0.5}
+    met = json.loads(json.dumps(bench_meta.reach([row | {"over_bare_passes": 1.2}])))
+    assert [aim["met"] for aim in met] == [True, False, True]
+
+
 def test_a_process_does_not_inherit_the_peak_of_the_one_that_started_it() -> None:
     if not Path("/proc/self/status").exists():
         pytest.skip("the high-water mark of memory is read from /proc, which this system lacks")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -156,6 +157,38 @@ class SceneSource:
         return self.scenes[index]
 
 
+class KeptSource:
+    """A source whose pairs stay in memory once they are read, as long as there is room.
+
+    Kept without chroma and known-optimum map, which training does not use.
+
+    Args:
+        source: where they come from.
+        room: bytes; pairs beyond it are read anew every time.
+    """
+
+    def __init__(self, source: Source, room: float = 4e9) -> None:
+        self.source = source
+        self.task, self.classes, self.names = source.task, source.classes, source.names
+        self._room = room
+        self._kept: dict[int, Pair] = {}
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Pair:
+        if index in self._kept:
+            pair = self._kept[index]
+            return pair if pair.mask is None else replace(pair, mask=pair.mask.long())
+        pair = replace(self.source[index], chroma=None, optimum=None)
+        small = pair if pair.mask is None else replace(pair, mask=pair.mask.to(torch.uint8))
+        needed = sum(t.nbytes for t in (small.ir, small.vi, small.mask, small.boxes) if t is not None)
+        if needed <= self._room:
+            self._room -= needed
+            self._kept[index] = small
+        return pair
+
+
 class PairDataset(Dataset[Pair]):
     """Pairs of one split after resize, crop and augmentation; made by `open_dataset`.
 
@@ -218,6 +251,7 @@ def open_dataset(
     seed: int = 0,
     *,
     partial: bool = False,
+    keep: bool = False,
     **options: Any,
 ) -> PairDataset:
     """Open a data set of the paper, a fusion-only set, or the synthetic scenes.
@@ -239,6 +273,7 @@ def open_dataset(
         seed: of the augmentation, and of the synthetic scenes.
         partial: open what is complete where files or names of the list are missing, with a warning
             that says what is left out. Without it, that is an error.
+        keep: keep pairs in memory once they are read, without chroma (see `KeptSource`): for training.
         options: for SynthRoad alone (``length``).
 
     Returns:
@@ -260,12 +295,12 @@ def open_dataset(
         if target:
             options["size"] = target
         source: Source = SceneSource(split or "train", task or "segmentation", seed=seed, **options)
-        return PairDataset(source, size=None, **geometry_options)
+        return PairDataset(KeptSource(source) if keep else source, size=None, **geometry_options)
     if options:
         raise InputError(f"{name}: unknown options {', '.join(options)}")
     layout = find_layout(name)
     source = FolderSource(_complete(_index(layout, root, split, task), partial))
-    return PairDataset(source, size=target, **geometry_options)
+    return PairDataset(KeptSource(source) if keep else source, size=target, **geometry_options)
 
 
 def _index(layout: Layout, root: str | Path | None, split: str | None, task: str | None) -> Index:

@@ -1,0 +1,103 @@
+"""What a step of each phase costs, by preset, variant and task; writes results/costs.json.
+
+Every case runs in a process of its own: seconds per meta-step and per fusion step (medians; the first round
+is left out), peak memory. Whole runs are computed from them, not run, and the file says so.
+
+    python benchmarks/costs.py            # this machine; --device cuda on another
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+from measure import peak_memory
+from tqdm import tqdm
+
+from tdfusion.config import PRESETS, TASKS, VARIANTS, make_config
+from tdfusion.data.files import write_text
+from tdfusion.provenance import Stopwatch, provenance
+from tdfusion.runtime import keep_freed_memory
+from tdfusion.train import Trainer
+
+OUT = Path(__file__).resolve().parents[1] / "results" / "costs.json"
+
+
+def measure_case(pipe: Connection, preset: str, variant: str, task: str, device: str, rounds: int) -> None:
+    """The life of one case's process."""
+    keep_freed_memory()
+    config = make_config(preset, variant, task=task, device=device)
+    trainer = Trainer(config)
+    trainer.T.train()
+    mtr, mts = (sets[: config.batch] for sets in trainer.supply.meta_sets(1))
+    ftr = trainer.supply.fusion_batches(1)[0]
+    seconds: dict[str, list[float]] = {"meta": [], "fusion": []}
+    for _ in range(rounds + 1):
+        for phase, step in (
+            ("meta", lambda: trainer.meta_step(mtr, mts)),
+            ("fusion", lambda: trainer.fusion_step(ftr)),
+        ):
+            start = time.perf_counter()
+            step()  # ends in .item(), which waits for the device
+            seconds[phase].append(time.perf_counter() - start)
+    memory = torch.cuda.max_memory_allocated() / 1e6 if device.startswith("cuda") else peak_memory()
+    medians = {phase: statistics.median(s[1:]) for phase, s in seconds.items()}
+    epoch = trainer.supply.meta_steps * medians["meta"] + trainer.supply.fusion_steps * medians["fusion"]
+    pipe.send(
+        {
+            "preset": preset,
+            "variant": variant,
+            "task": task,
+            "crop_px": config.crop,
+            "batch": config.batch * (2 if config.swap else 1),
+            "meta_step_s": round(medians["meta"], 4),
+            "fusion_step_s": round(medians["fusion"], 4),
+            "peak_MB": round(memory),
+            "L": config.L,
+            "M": trainer.supply.meta_steps,
+            "N": trainer.supply.fusion_steps,
+            "epoch_s": round(epoch, 1),
+            "run_s": round(config.L * epoch, 1),
+        }
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    watch, rows = Stopwatch(), []
+    context = multiprocessing.get_context("spawn")
+    cases = [(p, v, t) for p in PRESETS for v in VARIANTS for t in TASKS]
+    for case in tqdm(cases, unit="case"):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=measure_case, args=(theirs, *case, options.device, options.rounds))
+        process.start()
+        theirs.close()
+        rows.append(ours.recv())
+        process.join()
+        print(
+            "{preset} {variant} {task}: meta {meta_step_s} s, fusion {fusion_step_s} s, {peak_MB} MB".format(
+                **rows[-1]
+            )
+        )
+    report = {
+        "what": "medians per step with pairs in memory; epochs and runs are computed from them, not run",
+        "rows": rows,
+        "provenance": provenance(watch, device=options.device),
+    }
+    write_text(options.out, json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
