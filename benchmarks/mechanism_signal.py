@@ -145,7 +145,7 @@ def main() -> None:
     watch = Stopwatch()
     train, test = load("train", SCRATCH), load("test", SCRATCH)
     rows, kept = [], {}
-    for network, standardised, seed in tqdm(STATES, unit="state"):
+    for (network, standardised), seed in tqdm(list(product(STATES, options.seeds)), unit="state"):
         more, maps = measure(network, standardised, seed, train, test)
         rows += more
         if seed == options.seeds[0] and standardised:
