@@ -23,7 +23,7 @@ from tdfusion.losses import fusion_loss
 from tdfusion.meta import inner_update_T, meta_gradient, values
 from tdfusion.models import FusionNet, LossNet
 from tdfusion.tasks import build_task
-from tdfusion.tasks.detection import PADDING, DetectionTask, _import_ultralytics
+from tdfusion.tasks.detection import PADDING, DetectionTask, import_ultralytics
 from tdfusion.train import Trainer
 
 TWO = torch.tensor(
@@ -438,5 +438,5 @@ def test_settings_of_an_earlier_import_change_in_memory_alone(task: DetectionTas
 
     dict.update(SETTINGS, sync=True)
     monkeypatch.setattr(SETTINGS, "_save", lambda: pytest.fail("wrote the user's settings"))
-    _import_ultralytics.__wrapped__()
+    import_ultralytics.__wrapped__()
     assert SETTINGS["sync"] is False

@@ -51,7 +51,7 @@ class DetectionTask(nn.Module):
         super().__init__()
         if classes < 1:
             raise InputError(f"classes = {classes}: a detector needs at least one class")
-        _import_ultralytics()
+        import_ultralytics()
         from ultralytics.nn.tasks import DetectionModel
         from ultralytics.utils import ROOT, YAML
 
@@ -178,7 +178,7 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 @functools.cache
-def _import_ultralytics() -> None:
+def import_ultralytics() -> None:
     """Import ultralytics such that it neither phones home nor changes this process.
 
     Switched off, in this process and those that it starts:

@@ -1,0 +1,159 @@
+"""Every setting of one retraining of T (Sec. 4.3), on one screen."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from tdfusion.config import DATASETS, TaskName
+from tdfusion.errors import InputError
+
+ALIASES = {"ir": "infrared", "vi": "visible"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownstreamConfig:
+    """What is retrained, on which images, for how long. Defaults are the paper's, as far as it gives them.
+
+    The paper says: SegFormer and YOLOv8 as backbones, retrained for each method for 300 epochs. It does not
+    say which of their sizes, from which weights, at which image size, with which optimiser, batch or
+    augmentation. Ours: the lightest of each, as in its Sec. 3.6, from scratch; everything else is the
+    engine's default unless ``engine`` says otherwise.
+
+    T after the last epoch is scored. No epoch is picked by its score, because the data sets have no
+    validation split and the test split must not choose.
+    """
+
+    # --- what is trained, on what
+    task: TaskName = "segmentation"
+    dataset: str = "SynthRoad"
+    root: str | None = None  # folder of the data set; SynthRoad needs none
+    source: str = "infrared"  # infrared, visible, mean, max, oracle, a folder of fused images, or a file of F
+    stretch: bool = True  # F's images on the full range, as the released code saves them
+    seed: int = 0  # of T's weights and of the order and augmentation of the images
+    data_seed: int = 0  # of the synthetic scenes
+    device: str = "cpu"  # "cpu", "cuda" (every visible GPU that the engine takes), "mps"
+    partial: bool = False  # open what is complete of a data set where files are missing
+
+    # --- scale
+    epochs: int = 300  # Sec. 4.3
+    batch: int = 16  # not given
+    size: tuple[int, int] | None = None  # px, H W: images resized for T; None: as they are
+    train_pairs: int | None = None  # only the first ones; None: all (SynthRoad 1083, as many as MSRS)
+    test_pairs: int | None = None  # None: all (SynthRoad 361)
+
+    # --- T and its engine
+    network: dict[str, Any] = field(default_factory=dict)  # settings of SegformerConfig, for smaller networks
+    weights: str | None = None  # T starts from these (see `retrain`); None: from scratch
+    class_weights: bool = False  # segmentation: cross-entropy weighted by 1 / sqrt(share of the class)
+    standardise: bool = False  # segmentation: T sees every image with mean 0 and deviation 1
+    engine: dict[str, Any] = field(default_factory=dict)  # TrainingArguments or ultralytics, by their names
+    predictions: bool = False  # keep what T says on the test images
+
+    def __post_init__(self) -> None:
+        if self.task not in get_args(TaskName):
+            raise InputError(f'task = "{self.task}": choose one of {", ".join(get_args(TaskName))}')
+        object.__setattr__(self, "dataset", _dataset(self.dataset))
+        object.__setattr__(self, "source", ALIASES.get(self.source, self.source))
+        if isinstance(self.size, (list, tuple)):  # JSON and YAML have no tuples
+            object.__setattr__(self, "size", tuple(self.size))
+        for name in ("epochs", "batch", "train_pairs", "test_pairs"):
+            value = getattr(self, name)
+            if not (value is None and name.endswith("pairs")) and not (_whole(value) and value > 0):
+                raise InputError(f"{name} = {value!r}: expected a whole number > 0")
+        for name in ("seed", "data_seed"):
+            if not (_whole(getattr(self, name)) and getattr(self, name) >= 0):
+                raise InputError(f"{name} = {getattr(self, name)!r}: expected 0 or a positive whole number")
+        if self.size is not None and not (
+            isinstance(self.size, tuple) and len(self.size) == 2 and all(_whole(s) and s > 0 for s in self.size)
+        ):
+            raise InputError(f"size = {self.size!r}: expected two whole numbers, height and width")
+        if self.network and self.task == "detection":
+            raise InputError("network: settings of SegFormer; detection has YOLOv8n as it is")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as written to ``config.json``."""
+        return dataclasses.asdict(self)
+
+
+# A SegFormer that learns 64-pixel scenes in minutes: finer patches, a quarter of the width, one block a stage.
+TINY_SEGFORMER: dict[str, Any] = {
+    "depths": [1, 1, 1, 1],
+    "hidden_sizes": [16, 32, 64, 96],
+    "num_attention_heads": [1, 2, 2, 4],
+    "patch_sizes": [3, 3, 3, 3],
+    "strides": [2, 2, 2, 2],
+    "sr_ratios": [4, 2, 1, 1],
+    "mlp_ratios": [2, 2, 2, 2],
+    "decoder_hidden_size": 64,
+    "drop_path_rate": 0.0,
+    "classifier_dropout_prob": 0.0,
+}
+_FAST = {"learning_rate": 5e-3, "weight_decay": 0.01, "warmup_steps": 0.2}
+_PAPER = {"learning_rate": 6e-5, "weight_decay": 0.01, "warmup_steps": 0.05}  # SegFormer's own paper
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    # Does it run? Seconds on one core. The scores mean nothing.
+    "smoke": {
+        "segmentation": {
+            "epochs": 2, "batch": 8, "size": (64, 64), "train_pairs": 16, "test_pairs": 8,
+            "network": TINY_SEGFORMER, "class_weights": True, "standardise": True, "engine": _FAST,
+        },
+        "detection": {"epochs": 1, "batch": 8, "size": (64, 64), "train_pairs": 8, "test_pairs": 4},
+    },
+    # The scale of this book's table on SynthRoad: minutes on one core.
+    "small": {
+        "segmentation": {
+            "epochs": 7, "batch": 8, "size": (64, 64), "train_pairs": 480, "test_pairs": 120,
+            "network": TINY_SEGFORMER, "class_weights": True, "standardise": True, "engine": _FAST,
+        },
+        "detection": {
+            "epochs": 10, "batch": 8, "size": (128, 128), "train_pairs": 240, "test_pairs": 120,
+        },
+    },
+    # Sec. 4.3. Hours on a GPU.
+    "paper": {"segmentation": {"engine": _PAPER}, "detection": {}},
+}  # fmt: skip
+
+
+def make_downstream_config(preset: str = "smoke", **settings: Any) -> DownstreamConfig:
+    """A `DownstreamConfig` from a preset; ``settings`` override it, and None means "as the preset has it".
+
+    Raises:
+        InputError: unknown preset or setting (the nearest name is suggested), or a value out of its range.
+    """
+    if preset not in PRESETS:
+        raise InputError(f'unknown preset "{preset}"; choose one of {", ".join(PRESETS)}')
+    known = {f.name for f in dataclasses.fields(DownstreamConfig)}
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f'; did you mean "{near[0]}"?' if near else f"; known: {', '.join(sorted(known))}"
+            raise InputError(f'unknown setting "{name}"{hint}')
+    given = {name: value for name, value in settings.items() if value is not None}
+    task = given.get("task", "segmentation")
+    if task not in get_args(TaskName):
+        raise InputError(f'task = "{task}": choose one of {", ".join(get_args(TaskName))}')
+    return DownstreamConfig(**(PRESETS[preset][task] | given))
+
+
+def first_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str | None:
+    """The first setting in which two configurations differ, in words; None where they agree."""
+    for name in ours:
+        if ours[name] != theirs.get(name):
+            return f"{name} = {theirs.get(name)!r} there, {ours[name]!r} here"
+    return None
+
+
+def _dataset(name: str) -> str:
+    for known in DATASETS:
+        if str(name).lower() == known.lower():
+            return known
+    raise InputError(f'dataset = "{name}": choose one of {", ".join(DATASETS)}')
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
