@@ -40,6 +40,7 @@ class TrainConfig:
     dataset: str = "SynthRoad"
     task: TaskName = "segmentation"
     root: str | None = None  # folder of the data set; SynthRoad needs none
+    partial: bool = False  # train on what is complete where files of the data set are missing
     scene_size: tuple[int, int] = (480, 640)  # px, H W of SynthRoad scenes
     scenes: int = 1083  # SynthRoad training pairs; MSRS has as many
     seed: int = 0

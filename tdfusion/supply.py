@@ -36,7 +36,7 @@ class Supply:
         self.config, self.processes = config, processes
         self.pairs = open_dataset(
             config.dataset, config.root, "train", task=config.task, crop=config.crop, augment={"crop"},
-            seed=config.seed, keep=True, **self._scenes(config.scenes),
+            seed=config.seed, keep=True, **self._options(config.scenes),
         )  # fmt: skip
         self.meta_steps = config.M if config.w == "learned" else 0
         self.fusion_steps = config.N or -(-len(self.pairs) // config.batch)
@@ -83,13 +83,13 @@ class Supply:
         """The test split, whole and without labels; of SynthRoad as many scenes as MSRS has test pairs."""
         config = self.config
         return open_dataset(
-            config.dataset, config.root, "test", task="fusion", seed=config.seed, **self._scenes(361)
+            config.dataset, config.root, "test", task="fusion", seed=config.seed, **self._options(361)
         )
 
-    def _scenes(self, length: int) -> dict[str, Any]:
-        """What only the synthetic scenes have to be told."""
+    def _options(self, length: int) -> dict[str, Any]:
+        """What the synthetic scenes have to be told, and what the others."""
         if self.config.dataset != "SynthRoad":
-            return {}
+            return {"partial": self.config.partial}
         return {"length": length, "size": self.config.scene_size}
 
     def _batch(self, pairs: list[Pair]) -> Batch:
