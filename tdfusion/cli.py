@@ -8,6 +8,7 @@ import sys
 
 from tdfusion import __version__
 from tdfusion.data.commands import add_data_command
+from tdfusion.downstream.commands import add_downstream_command
 from tdfusion.errors import InputError, TrainingError
 from tdfusion.evaluate.commands import add_compare_command, add_evaluate_command
 
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     add_evaluate_command(commands)
     add_compare_command(commands)
+    add_downstream_command(commands)
     add_data_command(commands)
     return parser
 

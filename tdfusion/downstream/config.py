@@ -68,7 +68,9 @@ class DownstreamConfig:
             if not (_whole(getattr(self, name)) and getattr(self, name) >= 0):
                 raise InputError(f"{name} = {getattr(self, name)!r}: expected 0 or a positive whole number")
         if self.size is not None and not (
-            isinstance(self.size, tuple) and len(self.size) == 2 and all(_whole(s) and s > 0 for s in self.size)
+            isinstance(self.size, tuple)
+            and len(self.size) == 2
+            and all(_whole(s) and s > 0 for s in self.size)
         ):
             raise InputError(f"size = {self.size!r}: expected two whole numbers, height and width")
         if self.network and self.task == "detection":

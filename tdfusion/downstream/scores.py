@@ -90,9 +90,7 @@ class Scores:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = _CLASS_SCORES[self.task]
-        writer.writerow(
-            ["dataset", "task", "source", "seed", "class", _COUNTED[self.task], *columns]
-        )
+        writer.writerow(["dataset", "task", "source", "seed", "class", _COUNTED[self.task], *columns])
         for c in self.classes:
             cells = ["" if math.isnan(c.values[s]) else f"{c.values[s]:.6f}" for s in columns]
             writer.writerow([self.dataset, self.task, self.source, self.seed, c.name, c.count, *cells])

@@ -52,7 +52,9 @@ def check(config: DownstreamConfig, classes: tuple[str, ...]) -> None:
     known = {f.name for f in dataclasses.fields(TrainingArguments)} - set(_OURS)
     for name in config.engine:
         if name not in known:
-            raise InputError(f"engine: {name} is none of transformers' TrainingArguments, or is set by tdfusion")
+            raise InputError(
+                f"engine: {name} is none of transformers' TrainingArguments, or is set by tdfusion"
+            )
 
 
 def build(config: DownstreamConfig, classes: int) -> SegmentationTask:
@@ -65,7 +67,9 @@ def build(config: DownstreamConfig, classes: int) -> SegmentationTask:
     try:
         task = SegmentationTask(classes, **config.network)
     except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
-        raise InputError(f"network = {config.network}: no SegFormer can be built from it ({error})") from error
+        raise InputError(
+            f"network = {config.network}: no SegFormer can be built from it ({error})"
+        ) from error
     if config.weights is None:
         return task
     path = Path(config.weights)
@@ -107,14 +111,20 @@ def retrain(
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=_last_checkpoint(out / "checkpoints"))
     history = [row for row in trainer.state.log_history if "loss" in row]
-    write_safetensors(out / "T.safetensors", T, {"task": "segmentation", "classes": json.dumps(prepared.classes)})
+    write_safetensors(
+        out / "T.safetensors", T, {"task": "segmentation", "classes": json.dumps(prepared.classes)}
+    )
     write_text(out / "T.json", T.network.config.to_json_string())
     return evaluate(T, prepared, config, out if config.predictions else None, progress), history
 
 
 @torch.no_grad()
 def evaluate(
-    T: SegmentationTask, prepared: Prepared, config: DownstreamConfig, out: Path | None, progress: bool = False
+    T: SegmentationTask,
+    prepared: Prepared,
+    config: DownstreamConfig,
+    out: Path | None,
+    progress: bool = False,
 ) -> Scores:
     """mAcc and mIoU of T on the test images; with ``out``, label maps in ``out/predictions``."""
     images = _Images(prepared, "test", config.standardise)

@@ -31,7 +31,9 @@ class RetrainingTrainer(DetectionTrainer):
     were scored: ultralytics' running average of them), and ``predictions.json`` where wanted.
     """
 
-    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks=None) -> None:
+    def __init__(
+        self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks=None
+    ) -> None:
         threads = torch.get_num_threads()
         with mock.patch.object(callbacks, "add_integration_callbacks"):  # loggers, and their platform
             super().__init__(cfg, overrides, _callbacks)
