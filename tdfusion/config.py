@@ -37,7 +37,7 @@ class TrainConfig:
     """
 
     # --- what is trained, on what
-    dataset: str = "SynthRoad"
+    dataset: str = "SynthRoad"  # or "custom": the caller gives `tdfusion.train.Trainer` its pairs
     task: TaskName = "segmentation"
     root: str | None = None  # folder of the data set; SynthRoad needs none
     partial: bool = False  # train on what is complete where files of the data set are missing
@@ -96,7 +96,7 @@ class TrainConfig:
 
 
 _CHOICES = {
-    "dataset": DATASETS,
+    "dataset": (*DATASETS, "custom"),
     "task": TASKS,
     "w": get_args(Weights),
     "method": get_args(Method),

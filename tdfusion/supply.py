@@ -12,6 +12,7 @@ from tdfusion.data import geometry
 from tdfusion.data.pair import Batch, Pair, collate
 from tdfusion.data.readers import PairDataset, open_dataset
 from tdfusion.data.samplers import disjoint_subsets
+from tdfusion.errors import InputError
 from tdfusion.parallel import Processes
 
 
@@ -21,6 +22,7 @@ class Supply:
     Args:
         config: every setting.
         processes: those that share each batch.
+        pairs: the training pairs of a "custom" data set.
 
     Attributes:
         pairs: the training split, in random crops.
@@ -32,9 +34,11 @@ class Supply:
             cannot be shared equally.
     """
 
-    def __init__(self, config: TrainConfig, processes: Processes) -> None:
+    def __init__(self, config: TrainConfig, processes: Processes, pairs: PairDataset | None = None) -> None:
         self.config, self.processes = config, processes
-        self.pairs = open_dataset(
+        if (config.dataset == "custom") != (pairs is not None):
+            raise InputError(f'dataset = "{config.dataset}": pairs are given for "custom", and only for it')
+        self.pairs = pairs or open_dataset(
             config.dataset, config.root, "train", task=config.task, crop=config.crop, augment={"crop"},
             seed=config.seed, keep=True, **self._options(config.scenes),
         )  # fmt: skip
@@ -80,8 +84,14 @@ class Supply:
         return ", ".join(self.pairs.names[i] for i in indices)
 
     def test_pairs(self) -> PairDataset:
-        """The test split, whole and without labels; of SynthRoad as many scenes as MSRS has test pairs."""
+        """The test split, whole and without labels; of SynthRoad as many scenes as MSRS has test pairs.
+
+        Raises:
+            InputError: the data set cannot be opened, or is a "custom" one.
+        """
         config = self.config
+        if config.dataset == "custom":
+            raise InputError("custom pairs: score on your own test pairs, evaluate_network(F, pairs)")
         return open_dataset(
             config.dataset, config.root, "test", task="fusion", seed=config.seed, **self._options(361)
         )

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from tdfusion.checkpoint import random_state, set_random_state
 from tdfusion.config import TrainConfig
 from tdfusion.data.pair import Batch
+from tdfusion.data.readers import PairDataset
 from tdfusion.errors import InputError, TrainingError
 from tdfusion.losses import gradient_loss, intensity_loss
 from tdfusion.meta import Average, MetaGradient, NormalisedGradient, meta_gradient, outer_update
@@ -35,6 +36,7 @@ class Trainer:
         config: every setting.
         F, G, T: networks to train instead of the paper's, built and initialised by the caller: F and G as in
             `tdfusion.models`, T as `tdfusion.tasks.Task`.
+        pairs: training pairs where ``config.dataset`` is "custom".
 
     Attributes:
         epoch: the epoch under way or just done, from 1; 0 before the first.
@@ -52,12 +54,13 @@ class Trainer:
         F: nn.Module | None = None,
         G: nn.Module | None = None,
         T: nn.Module | None = None,
+        pairs: PairDataset | None = None,
     ) -> None:
         self.config = config
         self.watch = Stopwatch()
         self.processes = Processes(config.device)
         self.device = self.processes.device
-        self.supply = Supply(config, self.processes)
+        self.supply = Supply(config, self.processes, pairs)
         self.pairs = self.supply.pairs
         self._average: Average = self.processes.average if self.processes.count > 1 else list
         torch.manual_seed(config.seed)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tdfusion.config import PRESETS, VARIANTS, TrainConfig, make_config
+from tdfusion.data.pair import Batch
+from tdfusion.data.readers import open_dataset
 from tdfusion.errors import InputError, TrainingError
 from tdfusion.models import FusionNet
 from tdfusion.train import Trainer
@@ -157,3 +159,58 @@ def test_odd_settings_are_refused_by_name(settings: dict, words: str) -> None:
     with pytest.raises(InputError) as caught:
         make_config(**{"preset": "smoke"} | settings)
     assert words in str(caught.value)
+
+
+def test_another_F_G_T_and_other_pairs_can_be_put_in() -> None:
+    class Mix(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.tensor(0.5))
+
+        def forward(self, I_a: Tensor, I_b: Tensor) -> Tensor:
+            return self.gain * I_a + (1 - self.gain) * I_b
+
+    class Gate(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Conv2d(2, 2, 1)
+
+        def forward(self, I_a: Tensor, I_b: Tensor) -> tuple[Tensor, Tensor]:
+            return self.net(torch.cat([I_a, I_b], 1)).softmax(1).split(1, 1)
+
+    class Darkness(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.level = nn.Parameter(torch.tensor(0.2))
+
+        def forward(self, I_f: Tensor, batch: Batch) -> Tensor:
+            return (I_f - self.level).square().mean()
+
+    pairs = open_dataset("SynthRoad", size=32, crop=32, length=8)
+    config = make_config("smoke", **TINY | {"dataset": "custom"})
+    F, G, T = Mix(), Gate(), Darkness()
+    before = [state(net) for net in (F, G, T)]
+    rows = list(Trainer(config, F=F, G=G, T=T, pairs=pairs).run_epoch())
+    assert len(rows) == 4 and all(moved(net, old) for net, old in zip((F, G, T), before))
+    with pytest.raises(InputError, match='pairs are given for "custom", and only for it'):
+        Trainer(config)
+    with pytest.raises(InputError, match='pairs are given for "custom", and only for it'):
+        Trainer(make_config("smoke", **TINY), pairs=pairs)
+
+
+def test_w_fixed_at_one_half_has_no_meta_phase_and_moves_no_G() -> None:
+    trainer = Trainer(make_config("smoke", **TINY, w="half"))
+    before = state(trainer.G)
+    rows = list(trainer.run_epoch())
+    assert [row["phase"] for row in rows] == ["fusion", "fusion"]
+    assert {row["w_a"] for row in rows} == {0.5}
+    assert not moved(trainer.G, before)
+
+
+def test_the_gauss_newton_form_is_a_setting() -> None:
+    plain, other = (Trainer(make_config("smoke", **TINY, method=m)) for m in ("forward", "gauss_newton"))
+    for trainer in (plain, other):
+        trainer.T.eval()
+    a, b = (t.meta_gradient([0, 1], [2, 3]).theta_G for t in (plain, other))
+    flat_a, flat_b = (torch.cat([g.flatten() for g in v.values()]) for v in (a, b))
+    assert torch.isfinite(flat_b).all() and torch.cosine_similarity(flat_a, flat_b, 0) < 0.999
