@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from conftest import ROOT
 from torch import Tensor, nn
 
 from tdfusion.config import PRESETS, VARIANTS, TrainConfig, make_config
@@ -214,3 +215,10 @@ def test_the_gauss_newton_form_is_a_setting() -> None:
     a, b = (t.meta_gradient([0, 1], [2, 3]).theta_G for t in (plain, other))
     flat_a, flat_b = (torch.cat([g.flatten() for g in v.values()]) for v in (a, b))
     assert torch.isfinite(flat_b).all() and torch.cosine_similarity(flat_a, flat_b, 0) < 0.999
+
+
+def test_every_preset_is_frozen() -> None:
+    """All settings of every preset and variant; a change on purpose writes tests/presets.json anew."""
+    frozen = json.loads((ROOT / "tests" / "presets.json").read_text())
+    now = {f"{p}, {v}": make_config(p, v).to_dict() for p in PRESETS for v in VARIANTS}
+    assert json.loads(json.dumps(now)) == frozen

@@ -1,0 +1,97 @@
+"""The mechanism study measures what it says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+from tdfusion.data.scenes import OPTIMUM, SynthRoad, oracle_weights
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import mechanism
+import mechanism_signal
+from mechanism import MASK, Run, shuffled
+from mechanism_parts import LocalLossNet, MaskFusion, Scenes, region_means, weights_all
+
+
+@pytest.fixture(scope="module")
+def scenes() -> Scenes:
+    pairs = [SynthRoad("train", 8, (64, 64), 0)[i] for i in range(8)]
+    stacked = {
+        name: torch.stack([getattr(p, name) for p in pairs]) for name in ("ir", "vi", "mask", "optimum")
+    }
+    return Scenes(**stacked, oracle=torch.stack([oracle_weights(p.optimum) for p in pairs]))
+
+
+@pytest.mark.parametrize("network", ["mask", "mask centred", "paper 8"])
+def test_one_step_by_forward_mode_is_one_step_by_reverse_mode(scenes: Scenes, network: str) -> None:
+    """The bracket of Eq. (11) against differentiating the step: the first has F' = F in v, so the step is tiny."""
+    run = Run(replace(MASK, F=network, w="half", eta_F=1e-6), 0, scenes, scenes)
+    run.T.eval()
+    for net in (run.F, run.T):
+        net.double()
+    run.train = Scenes(*(t.double() if t.is_floating_point() else t for t in vars(scenes).values()))
+    mtr, mts = torch.arange(2), torch.arange(2, 4)
+    push, on = mechanism_signal.pushes(run, mtr, mts, ("one step",))["one step"]
+    through = -mechanism_signal.through_steps(run, mtr, mts, 1)
+    assert torch.equal(on, mtr)
+    scale = 2 * run.arm.eta_F / push.numel()
+    assert (scale * push - through).norm() < 1e-4 * through.norm()
+
+
+def test_a_centred_mask_cannot_lean(scenes: Scenes) -> None:
+    def logit_mean(F: MaskFusion) -> torch.Tensor:
+        I_a, I_b = torch.ones(1, 1, 16, 16), torch.zeros(1, 1, 16, 16)  # then I_f is the mask itself
+        return F(I_a, I_b).logit().mean()
+
+    for centred in (True, False):
+        F = MaskFusion(centred)
+        with torch.no_grad():
+            F.net[-1].bias += 3.0
+        assert (abs(logit_mean(F)) < 1e-5) == centred
+
+
+def test_shuffling_keeps_every_value_of_an_image(scenes: Scenes) -> None:
+    w = weights_all(LocalLossNet(), scenes)
+    mixed = shuffled(w, 0)
+    assert torch.equal(mixed.flatten(1).sort(1).values, w.flatten(1).sort(1).values)
+    assert not torch.equal(mixed, w)
+
+
+def test_region_means_are_means_over_regions(scenes: Scenes) -> None:
+    found = region_means(scenes.oracle, scenes.optimum)
+    assert found["infrared"] == 1 and found["visible"] == 0
+    either = scenes.oracle.numpy()[:, 0][scenes.optimum.numpy() == OPTIMUM.index("either")]
+    assert found["either"] == pytest.approx(either.mean(), rel=1e-5)
+
+
+def test_the_meta_phase_moves_G_alone_and_the_fusion_phase_F_and_T(scenes: Scenes) -> None:
+    run = Run(replace(MASK, batch=4), 0, scenes, scenes)
+    state = lambda net: torch.cat([p.detach().flatten() for p in net.parameters()])  # noqa: E731
+    before = {name: state(getattr(run, name)) for name in "FGT"}
+    run.meta_step([0, 1], [2, 3])
+    assert [torch.equal(before[n], state(getattr(run, n))) for n in "FGT"] == [True, False, True]
+    G = state(run.G)
+    run.fusion_step()
+    assert [torch.equal(before[n], state(getattr(run, n))) for n in "FT"] == [False, False]
+    assert torch.equal(G, state(run.G))
+
+
+def test_the_stored_study_is_whole() -> None:
+    study = json.loads((ROOT / "results" / "mechanism.json").read_text())
+    done = {(run["arm"], run["seed"]) for run in study["runs"]}
+    assert len(done) == len(study["runs"])
+    missing = {"{}, seed {}".format(*job) for job in mechanism.jobs(mechanism.SEEDS) if job not in done}
+    assert missing == set(study["not_run"])
+    for run in study["runs"]:
+        if run["arm"] in mechanism.ARMS:
+            assert vars(mechanism.Arm(**run["setting"])) == vars(mechanism.ARMS[run["arm"]])
+        assert run["downstream"]["miou"] == pytest.approx(
+            np.mean(list(run["downstream"]["iou"].values())), abs=1e-5
+        )
