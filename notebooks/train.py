@@ -36,6 +36,7 @@ device = "cpu"  # or cuda
 settings = {}  # any other setting of TrainConfig, e.g. {"alpha": 0.1, "M": 50}
 out = None  # run folder to leave behind, e.g. "runs/msrs"; new or empty
 resume = False  # go on with the run in out; its settings must be these, L may be larger
+minutes = None  # stop with a checkpoint after so long; resume goes on
 scored = 10  # test pairs that are fused and scored at the end; None: all
 
 # %% tags=["hide-input", "hide-output"]
@@ -66,6 +67,7 @@ check_parameters(
     "settings",
     "out",
     "resume",
+    "minutes",
     "scored",
 )
 named = {"dataset": dataset, "root": root, "task": task, "seed": seed, "device": device}
@@ -91,9 +93,13 @@ def draw(trainer):
 
 
 trainer = Trainer(config)
-trainer.run(out, resume=resume, progress=False, after_epoch=draw)
+done = trainer.run(out, resume=resume, minutes=minutes, progress=False, after_epoch=draw)
 
 # %%
+if not done:
+    print(
+        f"stopped in epoch {trainer.epoch} of {config.L} after {minutes} minutes; go on with -p resume True"
+    )
 where = trainer.provenance()
 first, last = trainer.history[0], trainer.history[-1]
 print(

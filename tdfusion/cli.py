@@ -114,6 +114,12 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     train.add_argument("--resume", action="store_true", help="go on with the run in --out; its settings are kept, "
                        "only --root, --device, and --set L=... for more epochs may be given anew")  # fmt: skip
+    train.add_argument(
+        "--minutes",
+        type=float,
+        metavar="N",
+        help="stop with a checkpoint after N minutes, exit status 75 (resume later)",
+    )
     train.add_argument("--preset", choices=PRESETS, help="scale (default: smoke, under a minute)")
     train.add_argument(
         "--variant", choices=VARIANTS, help="the paper as printed (default), or its released code"
@@ -164,7 +170,9 @@ def _train(arguments: argparse.Namespace) -> int:
     keep_freed_memory()
     _device(config.device)
     trainer = Trainer(config)
-    trainer.run(arguments.out, resume=arguments.resume)
+    if not trainer.run(arguments.out, resume=arguments.resume, minutes=arguments.minutes):
+        print(f"stopped in epoch {trainer.epoch} of {config.L}; --resume goes on from {arguments.out}")
+        return 75  # EX_TEMPFAIL: not done yet, ask again
     if arguments.scored and trainer.processes.first:
         scores = evaluate_network(trainer.F, trainer.supply.test_pairs(), limit=arguments.scored)
         scores.to_csv(f"{arguments.out}/metrics.csv")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -86,9 +88,10 @@ class Trainer:
         out: str | Path | None = None,
         *,
         resume: bool = False,
+        minutes: float | None = None,
         progress: bool = True,
         after_epoch: Callable[[Trainer], None] | None = None,
-    ) -> None:
+    ) -> bool:
         """Algorithm 1. With ``out``, leaves a run folder there, see `tdfusion.run_folder`.
 
         A checkpoint is written at the start, after every epoch, and every five minutes between. Ctrl-C ends
@@ -99,8 +102,12 @@ class Trainer:
         Args:
             out: the run folder; new or empty, unless ``resume``.
             resume: go on with the run in ``out``. Its settings must be these; L may be larger.
+            minutes: stop with a checkpoint after so long, for machines that are lent by the hour.
             progress: show a bar with losses and time left.
             after_epoch: called with this trainer after every epoch, to draw for instance.
+
+        Returns:
+            Whether the run is done; False where ``minutes`` were over before.
 
         Raises:
             InputError: ``out`` exists and is not empty; with ``resume``, it holds no run of these settings.
@@ -125,6 +132,9 @@ class Trainer:
             disable=not (progress and self.processes.first), dynamic_ncols=True,
         )  # fmt: skip
         alone = self.processes.count == 1  # several would have to agree on the step at which they stop
+        if minutes is not None and not alone:
+            raise InputError("minutes: a limit on time is for a single process")
+        deadline = time.monotonic() + 60 * minutes if minutes is not None else math.inf
         with bar, Interruption(waits=alone) as stop:
             while self.epoch < config.L or self.step:
                 for row in self._guarded_epoch(writes):
@@ -133,8 +143,11 @@ class Trainer:
                     bar.update()
                     if writes is not None:
                         writes.append(row)
-                    if stop.asked or (alone and folder is not None and folder.due):
+                    over = time.monotonic() > deadline
+                    if stop.asked or over or (alone and folder is not None and folder.due):
                         self._checkpoint(folder, writes)
+                    if over:
+                        return False
                     if stop.asked:
                         where = f"; resume goes on from {folder.path}" if folder else ""
                         raise KeyboardInterrupt(f"after epoch {self.epoch}, step {self.step}{where}")
@@ -145,6 +158,7 @@ class Trainer:
                     after_epoch(self)
         if writes is not None:
             writes.finish(config, self.provenance(), self.F, self.G)
+        return True
 
     def _guarded_epoch(self, writes: RunFolder | None) -> Iterator[dict[str, Any]]:
         """An epoch whose failure leaves the state behind."""

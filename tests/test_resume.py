@@ -110,6 +110,15 @@ def test_ctrl_c_leaves_a_checkpoint_that_the_command_resumes(tmp_path, capsys) -
     capsys.readouterr()
 
 
+def test_a_run_in_pieces_is_the_whole_run(tmp_path, whole) -> None:
+    pieces = 0
+    while not Trainer(CONFIG).run(tmp_path / "run", resume=pieces > 0, minutes=0, progress=False):
+        pieces += 1  # a step at a time
+    assert pieces == 8
+    written = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert written == whole.history
+
+
 def test_a_new_run_in_its_folder_is_refused_and_told_of_resume(tmp_path) -> None:
     Trainer(make_config("smoke", **TINY | {"L": 1})).run(tmp_path, progress=False)
     with pytest.raises(InputError, match=r"not empty \(resume goes on with it\)"):
