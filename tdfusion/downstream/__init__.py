@@ -13,7 +13,6 @@ _HOME = {
     "detection_scores": "scores",
     "make_downstream_config": "config",
     "open_source": "sources",
-    "prepare": "prepare",
     "read_scores": "scores",
     "retrain": "run",
     "segmentation_scores": "scores",

@@ -79,11 +79,14 @@ def prepare(
         source.check(split, names[split])
     prepared = Prepared(root, config.task, source.name, classes, names)
     total = sum(map(len, names.values()))
+    sizes: set[tuple[int, int]] = set()
     with tqdm(total=total, desc="images", unit="pair", disable=not progress, dynamic_ncols=True) as bar:
         for split in SPLITS:
             origin = pairs[split] if pairs is not None else sets[split]
             for index, name in enumerate(names[split]):
-                _write(prepared, split, name, origin[index], source, config)
+                sizes.add(_write(prepared, split, name, origin[index], source, config))
+                if len(sizes) > 1 and config.task == "segmentation":
+                    raise InputError(f"{name}: images of several sizes ({sizes}); give size = (H, W)")
                 bar.update()
     about = {"task": config.task, "source": source.name, "classes": classes, "names": names}
     write_text(root / _MANIFEST, json.dumps(about))
@@ -102,6 +105,13 @@ def open_split(config: DownstreamConfig, split: str) -> PairDataset:
         config.dataset, config.root, split, config.task, size=size, seed=config.data_seed,
         partial=config.partial, **options,
     )  # fmt: skip
+
+
+def as_T_sees(pair: Pair, split: str, source: ImageSource, size: tuple[int, int] | None) -> Pair:
+    """A pair with the source's image, in 8 bits, in place of both of its own, and all of it at T's size."""
+    image = torch.from_numpy(source(split, pair).astype(np.float32))[None] / 255  # (1, H, W)
+    shown = Pair(ir=image, vi=image, name=pair.name, mask=pair.mask, boxes=pair.boxes)
+    return shown if size is None else geometry.resize(shown, size)
 
 
 def check_labels(pair: Pair, task: str, classes: Sequence[str]) -> None:
@@ -138,17 +148,16 @@ def yolo_text(boxes: Tensor, size: tuple[int, int]) -> str:
 
 def _write(
     prepared: Prepared, split: str, name: str, pair: Pair, source: ImageSource, config: DownstreamConfig
-) -> None:
+) -> tuple[int, int]:
+    """One image and its labels; the image's size."""
     check_labels(pair, config.task, prepared.classes)
-    image = torch.from_numpy(source(split, pair).astype(np.float32))[None] / 255  # (1, H, W)
-    shown = Pair(ir=image, vi=image, name=name, mask=pair.mask, boxes=pair.boxes)
-    if config.size is not None:
-        shown = geometry.resize(shown, config.size)
+    shown = as_T_sees(pair, split, source, config.size)
     write_png(prepared.image(split, name), shown.ir)
     if config.task == "segmentation":
         write_png(prepared.label(split, name), shown.mask[None].float() / 255)
     else:
         write_text(prepared.label(split, name), yolo_text(shown.boxes, shown.size))
+    return shown.size
 
 
 def _read(root: Path) -> Prepared:

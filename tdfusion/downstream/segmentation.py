@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging
 
 from tdfusion.data.files import write_text
 from tdfusion.data.images import write_png
@@ -66,7 +69,7 @@ def build(config: DownstreamConfig, classes: int) -> SegmentationTask:
     torch.manual_seed(config.seed)
     try:
         task = SegmentationTask(classes, **config.network)
-    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(
             f"network = {config.network}: no SegFormer can be built from it ({error})"
         ) from error
@@ -109,7 +112,8 @@ def retrain(
     )
     trainer = Trainer(model=model, args=arguments, train_dataset=train, callbacks=[_Bar(progress)])
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=_last_checkpoint(out / "checkpoints"))
+    with _only_errors():
+        trainer.train(resume_from_checkpoint=_last_checkpoint(out / "checkpoints"))
     history = [row for row in trainer.state.log_history if "loss" in row]
     write_safetensors(
         out / "T.safetensors", T, {"task": "segmentation", "classes": json.dumps(prepared.classes)}
@@ -220,6 +224,17 @@ class _Bar(TrainerCallback):
 
     def on_train_end(self, args, state, control, **kwargs) -> None:
         self.bar.close()
+
+
+@contextmanager
+def _only_errors() -> Iterator[None]:
+    """Trainer remarks on the file system's clock whenever it replaces a checkpoint."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _last_checkpoint(folder: Path) -> str | None:

@@ -124,7 +124,11 @@ class _Folder:
 
 
 class _Fused:
-    """F's own images, in 8 bits as ``tdfusion fuse`` would save them."""
+    """F's own images I_f in 8 bits.
+
+    ``tdfusion fuse`` saves the same of gray pairs. Of colour pairs it saves I_f with the visible image's colour,
+    clipped to what a screen can show, so that the gray value of its files may differ.
+    """
 
     def __init__(self, path: Path, stretch: bool, device: str) -> None:
         self.F = FusionNet.from_file(path).to(device)
