@@ -28,7 +28,7 @@ ORDER = [
     ["train"],
     ["metrics", "fuse", "paper_tables"],
     ["tables", "evaluate", "downstream"],
-    ["figures", "figures_fusion", "figures_downstream"],
+    ["figures", "figures_fusion", "figures_downstream", "figures_weights"],
     ["explorers"],
     ["cli"],
 ]

@@ -428,9 +428,9 @@ async function landscape(ui) {
   const said = named(reading());
   const pairs = (names) => names.map((v) => [v, v]);
   const fine = { count: 101, value: (i) => i / 100, step: (v) => Math.round(v * 100), say: (v) => v.toFixed(2) };
+  const outside = ui.select("outside it", "rest", pairs(["mean", "maximum", "infrared", "visible", ...data.fused]));
   ui.root.append(
-    bar(scenes(ui), ui.select("region", "region", pairs(Object.keys(data.regions))),
-      ui.select("outside it", "rest", pairs(["mean", "maximum", "infrared", "visible", ...data.fused])),
+    bar(scenes(ui), ui.select("region", "region", pairs(Object.keys(data.regions))), outside,
       ui.select("variant", "variant", pairs(["paper", "released"]))),
     bar(ui.slider("w_a", "w_a", fine),
       ui.slider("α", "alpha", { count: 201, value: fine.value, step: fine.step, say: fine.say })),
@@ -450,6 +450,7 @@ async function landscape(ui) {
     },
     ([ir, vi, rest]) => {
       const side = data.regions[ui.get("region")];
+      outside.querySelector("select").disabled = !side; // nothing is outside the whole scene
       const [x, y] = ui.get("pixel").map((v, k) => clamp(v, 0, (k ? ir.h : ir.w) - 1));
       const [before, after] = [Math.floor(side / 2), side - Math.floor(side / 2)];
       const box = side ? [Math.max(x - before, 0), Math.max(y - before, 0), Math.min(x + after, ir.w), Math.min(y + after, ir.h)]

@@ -60,7 +60,7 @@ class Explorer(anywidget.AnyWidget):
     def html(self) -> str:
         """The twin: everything that a page needs to show the explorer, as one piece of HTML."""
         state = {name: getattr(self, name) for name in ("kind", "data", *self.traits(control=True))}
-        text = json.dumps(state, separators=(",", ":"), sort_keys=True).replace("</", "<\\/")
+        text = json.dumps(state, separators=(",", ":")).replace("</", "<\\/")
         key = hashlib.sha256(text.encode()).hexdigest()[:12]  # the same state gives the same page
         script = (HERE / "explorers.js").read_text("utf-8").partition("export default")[0]
         style = (HERE / "explorers.css").read_text("utf-8")

@@ -1,0 +1,381 @@
+"""The explorers in a browser, from disk: their controls move the picture, by pointer and by keyboard."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+
+from tdfusion.data.pair import Pair
+from tdfusion.data.scenes import SynthRoad
+
+pytest.importorskip("anywidget", reason="the explorers need anywidget: pip install 'tdfusion[book]'")
+sys.path.append(str(ROOT / "scripts"))
+
+from book_browser import Browser, find_browser
+
+from tdfusion.explorers import FusionLens, LossLandscape, MetricPlayground, WeightsExplorer, Written
+
+HTML = Path(os.environ.get("TDFUSION_HTML") or ROOT / "_build" / "html")
+PAGE = HTML / "notebooks" / "explorers.html"
+KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "ArrowDown": 40, "Home": 36, "End": 35, " ": 32, "Tab": 9}
+# All that a reader sees of an explorer: pixels, the vector layers, where things stand, and what is said.
+SEEN = """((root) => [...root.querySelectorAll("canvas")].map((c) => c.toDataURL() + c.style.clipPath).join() +
+  [...root.querySelectorAll("svg")].map((s) => s.outerHTML).join() + root.innerText)"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if find_browser() is None:
+        pytest.skip(
+            "no Chromium here: install one (Debian: apt-get install chromium) or name it in TDFUSION_BROWSER"
+        )
+    with Browser() as running:
+        yield running
+
+
+class Seen:
+    """One page in the browser, and one explorer on it."""
+
+    def __init__(self, browser: Browser, page: Path, kind: str, **how: Any) -> None:
+        self.browser, self.kind = browser, kind
+        self.session = browser.open(page, **how)
+        self.ask(
+            f"""(async () => {{
+              const late = Date.now() + 20000;
+              while (!document.querySelector(".tdx-{kind}")?.dataset.drawn) {{
+                if (Date.now() > late) throw new Error("no .tdx-{kind} was drawn");
+                await new Promise((done) => setTimeout(done, 20));
+              }}
+            }})()"""
+        )
+
+    def ask(self, expression: str) -> Any:
+        return self.browser.evaluate(self.session, expression)
+
+    def root(self, expression: str) -> Any:
+        return self.ask(f"((root) => {expression})(document.querySelector('.tdx-{self.kind}'))")
+
+    def picture(self) -> str:
+        """What is seen once nothing moves any more."""
+        return self.ask(
+            f"""(async () => {{
+              const seen = {SEEN}, root = document.querySelector(".tdx-{self.kind}");
+              let before = null, now = seen(root);
+              while (now !== before) {{
+                await new Promise((done) => setTimeout(done, 120));
+                [before, now] = [now, seen(root)];
+              }}
+              return now;
+            }})()"""
+        )
+
+    def said(self) -> str:
+        self.picture()
+        return self.root("root.querySelector('.tdx-reading').textContent")
+
+    def labelled(self, label: str) -> str:
+        """The control with this label, as JavaScript."""
+        return (
+            f"[...root.querySelectorAll('label')].find((l) => l.textContent.startsWith('{label}'))"
+            ".querySelector('select, input')"
+        )
+
+    def press(self, key: str, times: int = 1, shift: bool = False) -> None:
+        for _ in range(times):
+            for kind in ("keyDown", "keyUp"):
+                self.browser.call(
+                    "Input.dispatchKeyEvent", self.session, type=kind, key=key, code=key,
+                    windowsVirtualKeyCode=KEYS[key], modifiers=8 * shift, **({"text": " "} if key == " " else {}),
+                )  # fmt: skip
+
+    def focus(self, control: str) -> None:
+        self.root(f"{control}.focus()")
+
+    def choose(self, label: str, option: str) -> None:
+        control = self.labelled(label)
+        found = self.root(
+            f"((box) => {{ const i = [...box.options].findIndex((o) => o.text === '{option}');"
+            " if (i < 0) return false; box.selectedIndex = i; box.dispatchEvent(new Event('change')); return true; })"
+            f"({control})"
+        )
+        assert found, f"{label} has no {option}"
+
+    def pointer(self, selector: str, x: float, y: float, press: bool = True) -> None:
+        """Click, or drag from the middle, to a place given as shares of an element's width and height."""
+        self.root(
+            f"root.querySelector('{selector}').scrollIntoView({{block: 'center', behavior: 'instant'}})"
+        )
+        left, top, width, height = self.root(
+            f"((r) => [r.left, r.top, r.width, r.height])(root.querySelector('{selector}').getBoundingClientRect())"
+        )
+
+        def send(kind: str, u: float, v: float, **more: Any) -> None:
+            at = {"x": left + u * width, "y": top + v * height}
+            self.browser.call("Input.dispatchMouseEvent", self.session, type=kind, **at, **more)
+
+        button = {"button": "left", "buttons": 1} if press else {}
+        if press:
+            send("mousePressed", 0.5, 0.5, clickCount=1, **button)
+        send("mouseMoved", x, y, **button)
+        if press:
+            send("mouseReleased", x, y, clickCount=1, button="left")
+
+    def photograph(self, name: str) -> None:
+        """A picture of the page, where TDFUSION_SHOTS names a folder for them, or else in runs/explorers."""
+        folder = Path(os.environ.get("TDFUSION_SHOTS") or ROOT / "runs" / "explorers")
+        folder.mkdir(parents=True, exist_ok=True)
+        box = self.root(
+            "((r) => [r.left + scrollX, r.top + scrollY, r.width, r.height])(root.getBoundingClientRect())"
+        )
+        clip = dict(zip(("x", "y", "width", "height"), box)) | {"scale": 1}
+        taken = self.browser.call(
+            "Page.captureScreenshot", self.session, format="png", captureBeyondViewport=True, clip=clip
+        )
+        (folder / f"{name}.png").write_bytes(base64.b64decode(taken["data"]))
+
+    def close(self) -> list[str]:
+        problems = self.browser.problems(self.session)
+        self.browser.close(self.session)
+        return problems
+
+
+# Explorers of known content, on a page of their own
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[Pair]:
+    """Scenes whose luma is rounded to 8 bits as well, so that nothing is lost on the way to the browser."""
+    scenes = SynthRoad(split="test", length=5, size=(48, 64), seed=0)
+    return [replace(scenes[i], vi=(scenes[i].vi * 255).round() / 255) for i in (0, 4)]
+
+
+@pytest.fixture(scope="module")
+def known(pairs) -> dict[str, Any]:
+    torch.manual_seed(0)
+    made = [(task, epoch) for task in ("segmentation", "detection") for epoch in (1, 2, 3)]
+    written = [
+        Written(task, "paper", epoch, [torch.rand(1, 48, 64) for _ in pairs], [torch.rand(1, 48, 64) for _ in pairs])
+        for task, epoch in made
+    ]  # fmt: skip
+    lens = {p.name: {"infrared": p.ir, "visible": p.vi, "mean": (p.ir + p.vi) / 2} for p in pairs}
+    return {
+        "weights": WeightsExplorer(pairs, written, epoch=1),
+        "landscape": LossLandscape(pairs, {"ours": [p.vi for p in pairs]}, w_a=0.8),
+        "lens": FusionLens(lens),
+        "playground": MetricPlayground(
+            pairs[1], {"mean": (pairs[1].ir + pairs[1].vi) / 2, "max": pairs[1].vi}
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def bodies(known) -> str:
+    return "".join(explorer.html() for explorer in known.values())
+
+
+@pytest.fixture
+def open_known(bodies, browser, tmp_path) -> Iterator[Any]:
+    page = tmp_path / "page.html"
+    page.write_text(
+        f'<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">{bodies}'
+    )
+    opened = []
+
+    def look(kind: str, **how: Any) -> Seen:
+        opened.append(Seen(browser, page, kind, **how))
+        return opened[-1]
+
+    yield look
+    for seen in opened:
+        assert seen.close() == []
+
+
+def numbers(text: str) -> list[float]:
+    return [float(found) for found in re.findall(r"(?<![\w.])-?\d+\.\d+", text)]
+
+
+def test_the_weights_explorer_says_what_the_networks_gave(open_known, known, pairs) -> None:
+    seen, explorer = open_known("weights"), known["weights"]
+    w, other = explorer.written[0], explorer.written[3]
+    for steps, (x, y) in ((0, (32, 24)), (3, (35, 24))):
+        seen.focus("root.querySelector('.tdx-panels')")
+        seen.press("ArrowRight", steps)
+        values = [image[0, y, x] for image in (pairs[0].ir, pairs[0].vi, w.I_f[0], w.w_a[0], 1 - w.w_a[0])]
+        values.append(abs(w.w_a[0][0, y, x] - other.w_a[0][0, y, x]))
+        said = seen.said()
+        assert f"pixel ({x}, {y})" in said
+        assert numbers(said) == pytest.approx([float(v) for v in values], abs=0.5 / 255 + 0.0006)
+
+
+def test_epochs_play_and_stop_at_the_last(open_known) -> None:
+    seen = open_known("weights")
+    pictures = {seen.picture()}
+    seen.focus("root.querySelector('button')")
+    seen.press(" ")
+    done = seen.ask(
+        """new Promise((done) => { const root = document.querySelector(".tdx-weights"), t = setInterval(() => {
+          if (root.querySelector("button").textContent === "play") { clearInterval(t); done(true); } }, 50); })"""
+    )
+    pictures.add(seen.picture())
+    assert done and len(pictures) == 2
+    assert seen.root(f"{seen.labelled('after epoch')}.getAttribute('aria-valuetext')") == "3"
+
+
+@pytest.mark.parametrize("region", ["one pixel", "15 x 15 pixels", "the whole scene"])
+@pytest.mark.parametrize("variant", ["paper", "released"])
+def test_the_landscape_finds_the_minima_that_python_finds(open_known, known, region, variant) -> None:
+    seen, explorer = open_known("landscape"), known["landscape"]
+    seen.choose("region", region)
+    seen.choose("variant", variant)
+    seen.choose("outside it", "ours")
+    seen.focus(seen.labelled("w_a"))
+    seen.press("ArrowLeft", 10)
+    said = seen.said()
+    explorer.set_state({"region": region, "variant": variant, "rest": "ours", "w_a": 0.7})
+    closed, both = explorer.pulled()
+    values, intensity, gradient = explorer.curves()
+    best = int((values - both).abs().argmin())
+    assert numbers(said)[-4:-1] == pytest.approx([closed, both, float(intensity[best])], abs=0.0006)
+    # where both sources have one gradient up to its sign, rounding decides which of them is asked for
+    assert numbers(said)[-1] == pytest.approx(float(gradient[best]), abs=0.002)
+    seen.focus(seen.labelled("α"))
+    seen.press("Home")
+    assert numbers(seen.said())[-3] == pytest.approx(closed, abs=0.0031)
+
+
+def test_the_playground_shows_the_metrics_of_the_amount(open_known, known) -> None:
+    seen, explorer = open_known("playground"), known["playground"]
+    seen.choose("spoil by", "noise")
+    seen.focus(seen.labelled("amount"))
+    seen.press("ArrowRight", 4)
+    expected = explorer.values["mean", "noise"][4]
+    said = seen.said()
+    assert [f"{name} {value:.2f}" in said for name, value in expected.items()] == [True] * 6
+
+
+# The built page
+
+
+@pytest.fixture
+def open_page(browser) -> Iterator[Any]:
+    if not PAGE.is_file():
+        pytest.skip("the book is not built here: make book")
+    opened = []
+
+    def look(kind: str, **how: Any) -> Seen:
+        opened.append(Seen(browser, PAGE, kind, **how))
+        return opened[-1]
+
+    yield look
+    for seen in opened:
+        assert seen.close() == []  # no failed request, none to another host, no error
+
+
+KINDS = ("weights", "landscape", "lens", "playground")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_control_changes_the_picture_on_the_built_page(open_page, kind) -> None:
+    seen = open_page(kind)
+    before = seen.picture()
+    boxes = seen.root("[...root.querySelectorAll('select, input')].map((c) => c.disabled)")
+    moved = 0
+    for i, disabled in enumerate(boxes):
+        control = f"root.querySelectorAll('select, input')[{i}]"
+        count = seen.root(f"{control}.options?.length ?? 2")
+        if disabled or count < 2:
+            continue
+        seen.focus(control)
+        if seen.root(f"{control}.type") == "checkbox":
+            seen.press(" ")
+        else:
+            last = seen.root(
+                f"{control}.selectedIndex === {count} - 1 || +{control}.value === +{control}.max"
+            )
+            seen.press("ArrowLeft" if last else "ArrowRight", 1)
+        after = seen.picture()
+        label = seen.root(f"{control}.closest('label').textContent.slice(0, 30)")
+        assert after != before, f"{kind}: {label} changes nothing"
+        before, moved = after, moved + 1
+    assert moved >= 3
+    seen.photograph(f"{kind}-moved")
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [("weights", ".tdx-picture"), ("landscape", ".tdx-picture"), ("lens", ".tdx-wipe")],
+)
+def test_the_pointer_moves_what_is_read(open_page, kind, place) -> None:
+    seen = open_page(kind)
+    before = seen.picture()
+    seen.pointer(place, 0.25, 0.4, press=kind != "weights")
+    assert seen.picture() != before
+    if kind == "lens":
+        assert seen.root("root.querySelector('.tdx-divider').style.left") == "25%"
+
+
+@pytest.mark.parametrize("kind", ["weights", "landscape"])
+def test_arrow_keys_move_the_pixel_and_leave_the_page_where_it_is(open_page, kind) -> None:
+    seen = open_page(kind)
+    seen.focus("root.querySelector('.tdx-panels')")
+    seen.press("Home")
+    first = seen.said()
+    at = seen.ask("[scrollX, scrollY, location.href]")
+    seen.press("ArrowDown", 2, shift=True)
+    assert seen.said() != first
+    seen.press("Home")
+    assert seen.said() == first
+    assert seen.ask("[scrollX, scrollY, location.href]") == at
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_is_named_for_a_screen_reader(open_page, kind) -> None:
+    seen = open_page(kind)
+    assert seen.root("root.getAttribute('aria-label')")
+    nameless = seen.root(
+        "[...root.querySelectorAll('canvas, svg, select, input, button, [tabindex]')].filter((e) => !("
+        "e.getAttribute('aria-label') || e.getAttribute('aria-hidden') || e.closest('label')?.textContent.trim() ||"
+        " e.textContent.trim())).map((e) => e.outerHTML.slice(0, 80))"
+    )
+    assert nameless == []
+    if kind != "lens":
+        assert seen.root("root.querySelector('[aria-live=polite]').textContent.length") > 20
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_it_fits_a_phone_and_keeps_its_contrast(open_page, kind, dark) -> None:
+    seen = open_page(kind, width=390, dark=dark)
+    assert seen.ask("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 1
+    assert seen.root("root.scrollWidth - root.clientWidth") <= 1
+    text, ground = seen.root("[getComputedStyle(root).color, getComputedStyle(root).backgroundColor]")
+    assert contrast(text, ground) > 7
+    seen.photograph(f"{kind}-phone-{'dark' if dark else 'light'}")
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of two colours ``rgb(r, g, b)``, by WCAG 2."""
+
+    def luminance(colour: str) -> float:
+        levels = [int(v) / 255 for v in re.findall(r"\d+", colour)[:3]]
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in levels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_page_stays_within_two_megabytes() -> None:
+    if not PAGE.is_file():
+        pytest.skip("the book is not built here: make book")
+    assert PAGE.stat().st_size < 2_000_000
