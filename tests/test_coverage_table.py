@@ -39,6 +39,7 @@ ITEMS = [
         ]
     ),
 ]
+PROSE = ("Sec. 1", "Sec. 2", "Sec. 5")  # sections without anything to compute
 
 
 def test_every_item_of_the_paper_has_one_row() -> None:
@@ -48,9 +49,10 @@ def test_every_item_of_the_paper_has_one_row() -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["Item"])
 def test_what_a_row_names_exists(row: dict[str, str]) -> None:
     if row["Page"]:
-        (page,) = re.fullmatch(r"\{doc\}`/(.+)`", row["Page"]).groups()
-        assert page in (ROOT / "_toc.yml").read_text(), f"{page} is not in the book"
-        assert any((ROOT / f"{page}{suffix}").exists() for suffix in (".ipynb", ".md"))
+        assert re.fullmatch(r"(\{doc\}`/[^`]+`(, )?)+", row["Page"])
+        for page in re.findall(r"`/([^`]+)`", row["Page"]):
+            assert page in (ROOT / "_toc.yml").read_text(), f"{page} is not in the book"
+            assert any((ROOT / f"{page}{suffix}").exists() for suffix in (".ipynb", ".md"))
     code = row["Code"]
     if code.endswith(".py"):
         assert (ROOT / code).exists()
@@ -58,5 +60,5 @@ def test_what_a_row_names_exists(row: dict[str, str]) -> None:
         assert locate(ROOT, code)
     if row["Test"]:
         assert (ROOT / row["Test"]).exists()
-    complete = bool(row["Page"]) and bool(row["Code"])
+    complete = bool(row["Page"]) and (bool(code) or row["Item"] in PROSE)
     assert row["State"] == ("done" if complete else "code only" if code else "not written")
