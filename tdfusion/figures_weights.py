@@ -150,6 +150,42 @@ def weight_statistics(
     return rows
 
 
+@dataclass(frozen=True)
+class Contrast:
+    """How much higher a map is in some pixels than in others, scene by scene.
+
+    Attributes:
+        mean: over scenes, of the difference of the two means in a scene.
+        sd: its standard deviation over scenes; NaN for a single one.
+        scenes: those that have pixels of both kinds.
+    """
+
+    mean: float
+    sd: float
+    scenes: int
+
+
+def weight_contrast(maps: Sequence[Tensor], inside: Sequence[Tensor], outside: Sequence[Tensor]) -> Contrast:
+    """Mean of a map inside minus its mean outside, paired within scenes.
+
+    Args:
+        maps: (1, H, W) per scene, w_a or abs(w_SS - w_OD) for instance.
+        inside, outside: bool (H, W) per scene.
+
+    Raises:
+        InputError: no scene has pixels of both kinds.
+    """
+    gaps = [
+        float(m[0][one].double().mean() - m[0][other].double().mean())
+        for m, one, other in zip(maps, inside, outside)
+        if one.any() and other.any()
+    ]
+    if not gaps:
+        raise InputError("no scene has pixels both inside and outside; there is nothing to compare")
+    sd = float(np.std(gaps, ddof=1)) if len(gaps) > 1 else float("nan")
+    return Contrast(float(np.mean(gaps)), sd, len(gaps))
+
+
 def weight_profiles(statistics: Mapping[str, Sequence[WeightRow]]) -> Figure:
     """Mean w_a per group, a panel per way of grouping, with the standard deviation over scenes as a bar.
 

@@ -12,7 +12,7 @@ from scipy.ndimage import correlate
 from tdfusion.data.pair import Pair
 from tdfusion.data.scenes import CLASSES, OPTIMUM, SynthRoad
 from tdfusion.errors import InputError
-from tdfusion.figures_weights import fig5_layout, weight_profiles, weight_statistics, written_weights
+from tdfusion.figures_weights import fig5_layout, weight_contrast, weight_profiles, weight_statistics, written_weights
 from tdfusion.models import LossNet
 
 matplotlib.use("Agg")
@@ -132,6 +132,17 @@ def test_profiles_draw_the_means_of_the_rows(pairs, w) -> None:
     for model in ("SS", "OD"):
         assert list(drawn[model][0].get_xdata()) == [row.mean[model] for row in rows]
     assert [tick.get_text() for tick in axis.get_yticklabels()] == [row.group for row in rows]
+
+
+def test_a_contrast_is_paired_within_scenes(pairs, w) -> None:
+    cars = [pair.mask == CLASSES.index("car") for pair in pairs]
+    cars[2] = torch.zeros_like(cars[2])  # a scene without any says nothing
+    found = weight_contrast(w["SS"], cars, [~mask for mask in cars])
+    images, masks = stacked(w["SS"])[:2], np.stack([mask.numpy() for mask in cars[:2]])
+    gaps = [image[mask].mean() - image[~mask].mean() for image, mask in zip(images, masks)]
+    assert (found.mean, found.sd, found.scenes) == pytest.approx((np.mean(gaps), np.std(gaps, ddof=1), 2))
+    with pytest.raises(InputError, match="nothing to compare"):
+        weight_contrast(w["SS"], cars[2:], cars[:1])
 
 
 def test_what_does_not_fit_is_named(pairs, w) -> None:
