@@ -3,7 +3,7 @@
 Every run is kept when it is done and is not made again, so the script can be stopped and called until it says
 that nothing is left. Sources are infrared, visible, mean, max and the oracle; trained F are added by name.
 
-    python benchmarks/downstream_synthroad.py                     # everything; about 20 minutes on one core
+    python benchmarks/downstream_synthroad.py                     # everything; 20 to 25 minutes on one core
     python benchmarks/downstream_synthroad.py --seconds 170       # starts no run after so many seconds
     python benchmarks/downstream_synthroad.py --weights "w = 1/2=runs/half/F.safetensors"
 """

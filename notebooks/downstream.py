@@ -1,0 +1,139 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Retrain a task network
+#
+# **What this page shows.** How a method is judged by what a task network can do with its images, as in Sec. 4.3 of the
+# paper: a fresh SegFormer-B0 or YOLOv8n is trained on the method's training images and scored on its test images.
+#
+# **What it needs.** As it stands, some seconds on one CPU core: the `smoke` preset shows that everything runs, and its
+# scores mean nothing. `small` takes under a minute a run. `paper` is 300 epochs and wants a GPU.
+#
+# One run is one data set, one source and one seed. The cell below is for
+# [papermill](https://papermill.readthedocs.io), which makes a table of runs out of a loop:
+#
+# ```
+# for seed in 0 1 2; do
+#   for source in infrared visible mean max runs/msrs/F.safetensors; do
+#     name=$(basename $(dirname $source))-$(basename $source)-$seed
+#     papermill notebooks/downstream.ipynb runs/$name.ipynb -p dataset MSRS -p root /data/MSRS \
+#       -p preset paper -p device cuda -p source $source -p seed $seed -p out runs/downstream-$name
+#   done
+# done
+# ```
+#
+# The same without a notebook: `tdfusion downstream --dataset MSRS --root /data/MSRS --source vi --preset paper
+# --device cuda --seed 0 --out runs/downstream-visible-0`. A run that was stopped goes on when the same line is given
+# again; a run that has finished is never overwritten.
+
+# %% tags=["parameters"]
+dataset = "SynthRoad"  # SynthRoad, MSRS, FMB, M3FD, LLVIP
+root = None  # folder of the data set; SynthRoad needs none
+task = "segmentation"  # segmentation (SynthRoad, MSRS, FMB) or detection (SynthRoad, MSRS, M3FD, LLVIP)
+source = "max"  # infrared, visible, mean, max, oracle (SynthRoad), a folder of fused images, or a file of F's weights
+preset = "smoke"  # smoke (seconds), small (a minute), paper (GPU)
+seed = 0
+device = "cpu"  # or cuda
+settings = {}  # any other setting of DownstreamConfig, e.g. {"epochs": 50, "size": [240, 320]}
+out = None  # run folder to leave behind, e.g. "runs/downstream-max-0"
+shown = 2  # test images drawn at the end
+
+# %% tags=["hide-input", "hide-output"]
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from IPython.display import Markdown, display
+from PIL import Image
+
+from tdfusion.downstream import make_downstream_config, open_source, retrain
+from tdfusion.downstream.prepare import as_T_sees, open_split
+from tdfusion.figures_downstream import fig3_layout, fig4_layout
+from tdfusion.notebooks import check_parameters
+from tdfusion.runtime import keep_freed_memory
+
+check_parameters(
+    globals(), "dataset", "root", "task", "source", "preset", "seed", "device", "settings", "out", "shown"
+)
+config = make_downstream_config(
+    preset,
+    dataset=dataset,
+    root=root,
+    task=task,
+    source=source,
+    seed=seed,
+    device=device,
+    **({"predictions": True} | settings),
+)
+keep_freed_memory()
+print(json.dumps(config.to_dict(), indent=1))
+
+# %% [markdown]
+# ## Train and score
+#
+# First every image of the source is written as a file beside its labels, and every label is read: a missing image, a
+# class out of range or weights for other classes stop the run here, before any training. Then the engine trains:
+# transformers' `Trainer` for segmentation, ultralytics' own trainer for detection. T after the last epoch is scored; no
+# epoch is picked by its test score.
+
+# %% mystnb={"markdown_format": "myst"}
+scratch = tempfile.TemporaryDirectory()  # gone with the kernel
+folder = Path(out or scratch.name)
+scores = retrain(config, folder, progress=False)
+display(Markdown(scores.table()))
+print(scores.said())
+
+# %% [markdown]
+# The run folder holds the settings, the provenance, a row of history per epoch, these scores as `scores.json` and
+# `scores.csv`, the weights of T, and what T said of the test images.
+
+# %%
+print(*sorted(path.name for path in folder.iterdir()))
+
+# %% [markdown]
+# ## What T says
+
+# %% tags=["hide-input"]
+from tdfusion.data.scenes import PALETTE
+
+view = open_source(config.source, stretch=config.stretch, device=config.device)
+opened = open_split(config, "test")
+pairs = [as_T_sees(opened[i], "test", view, config.size) for i in range(min(shown, scores.images))]
+classes = [c.name for c in scores.classes]
+palette = PALETTE if dataset == "SynthRoad" else None
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of test images: the source's image, what the task network says of it, and the truth"}, "figure": {"caption": "Test images of this run: what T sees, what it says, the truth. With the smoke preset T has hardly begun to learn."}}
+if task == "segmentation":
+    rows = {
+        pair.name: {
+            f"source: {scores.source}": pair.ir,
+            "T": torch.from_numpy(np.array(Image.open(folder / "predictions" / f"{pair.name}.png"))),
+            "truth": pair.mask,
+        }
+        for pair in pairs
+    }
+    middle = {
+        p.name: [(p.size[1] // 4, p.size[0] // 4, 3 * p.size[1] // 4, 3 * p.size[0] // 4)] for p in pairs
+    }
+    figure = fig3_layout(rows, middle, classes, palette=palette)
+else:
+    found = json.loads((folder / "predictions.json").read_text())
+    rows = {}
+    for pair in pairs:
+        sure = [row for row in found[pair.name] if row[1] >= 0.25]
+        rows[pair.name] = {
+            f"T on {scores.source}": (pair.ir, torch.tensor(sure).reshape(-1, 6)),
+            "truth": (pair.ir, pair.boxes),
+        }
+    figure = fig4_layout(rows, classes)
+
+# %% [markdown]
+# {doc}`read_43_downstream` sets such runs side by side, with three seeds each and the paper's Table 2 above them.
