@@ -106,7 +106,8 @@ for what, aim, value, met in (
             "met" if met else "**missed**",
         )
     )
-display(Markdown(format_table(("", "measure", "aim", "reached", ""), rows)))
+shown = [(what, f"{value}, {verdict}", measure, aim) for what, measure, aim, value, verdict in rows]
+display(Markdown(format_table(("", "reached", "measure", "aim"), shown)))
 print(f"{sum(row[-1] == 'met' for row in rows)} of {len(rows)} met")
 
 # %% [markdown]
