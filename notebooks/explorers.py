@@ -49,8 +49,8 @@ def one_of_each(size: tuple[int, int]) -> list:
 #
 # The scenes are synthetic, and no network was trained on them. The weights are those of the stored run of the `tour`
 # preset: eight short epochs, one seed, as told in the [tour](tour.ipynb). On the scale from 0 to 1 its map is flat,
-# infrared everywhere. Tick *weights on their own range* to see what is left of the scene in it, and read in the bar
-# how little that is.
+# infrared everywhere. Tick *weights on their own range*: what shows is a seam along the border of the image and next
+# to nothing of the scene; inside, the pixel's values stay above 0.99.
 
 # %%
 WeightsExplorer.from_runs([RESULTS / "tour"], one_of_each((96, 128)))
@@ -101,7 +101,7 @@ FusionLens(lens, left="visible", right="maximum")
 # %% [markdown]
 # ## The metric playground
 #
-# The night scene again, fused two ways, then spoiled. Which of the six metrics notice? Start with noise: what it does
+# The night scene again, fused two ways, then spoiled. Which of the six metrics notice? Begin with noise: what it does
 # to EN and SF is the reason why these two say little by themselves ([4.1](read_41_metrics.ipynb)). The stretch to the
 # full range, which the released code applies to every result, moves several of them without adding any information.
 
@@ -114,6 +114,7 @@ MetricPlayground(
         "F (tour)": fuse(F, night.ir, night.vi, minmax=False),
     },
     how="noise",
+    level=3,
 )
 
 # %% [markdown]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import sys
@@ -134,13 +135,21 @@ class Seen:
         """A picture of the page, where TDFUSION_SHOTS names a folder for them, or else in runs/explorers."""
         folder = Path(os.environ.get("TDFUSION_SHOTS") or ROOT / "runs" / "explorers")
         folder.mkdir(parents=True, exist_ok=True)
+        self.ask(  # the theme's sidebar slides when the window grows
+            "void (document.head.appendChild(document.createElement('style')).textContent ="
+            " '*, *::before { transition: none !important; }')"
+        )
+        width, height = self.ask("[innerWidth, document.documentElement.scrollHeight]")
+        self.browser.call(
+            "Emulation.setDeviceMetricsOverride", self.session, width=width, height=height,
+            deviceScaleFactor=1, mobile=width < 600,
+        )  # fmt: skip
+        self.picture()
         box = self.root(
             "((r) => [r.left + scrollX, r.top + scrollY, r.width, r.height])(root.getBoundingClientRect())"
         )
         clip = dict(zip(("x", "y", "width", "height"), box)) | {"scale": 1}
-        taken = self.browser.call(
-            "Page.captureScreenshot", self.session, format="png", captureBeyondViewport=True, clip=clip
-        )
+        taken = self.browser.call("Page.captureScreenshot", self.session, format="png", clip=clip)
         (folder / f"{name}.png").write_bytes(base64.b64decode(taken["data"]))
 
     def close(self) -> list[str]:
@@ -261,6 +270,49 @@ def test_the_playground_shows_the_metrics_of_the_amount(open_known, known) -> No
     expected = explorer.values["mean", "noise"][4]
     said = seen.said()
     assert [f"{name} {value:.2f}" in said for name, value in expected.items()] == [True] * 6
+
+
+JUPYTER = """<!doctype html><meta charset="utf-8"><div id="here"></div>
+<script type="application/json" id="state">STATE</script><script type="application/json" id="code">CODE</script>
+<script type="module">
+const state = JSON.parse(document.getElementById("state").textContent), heard = {};
+window.saved = [];
+window.model = {
+  get: (name) => state[name],
+  set(name, value) { state[name] = value; (heard["change:" + name] ?? []).forEach((react) => react()); },
+  save_changes() { window.saved.push({ pixel: state.pixel, w_a: state.w_a }); },
+  on: (event, react) => (heard[event] ??= []).push(react),
+  off: (event, react) => { heard[event] = heard[event].filter((one) => one !== react); },
+};
+const code = new Blob([JSON.parse(document.getElementById("code").textContent)], { type: "text/javascript" });
+const module = await import(URL.createObjectURL(code));
+window.finish = await module.default.render({ model: window.model, el: document.getElementById("here") });
+</script>"""
+
+
+def test_as_a_module_of_jupyter_it_tells_python_and_follows_it(known, browser, tmp_path) -> None:
+    """The script as anywidget loads it, with a model that keeps what Python would be sent."""
+    explorer = known["landscape"]
+    names = ("kind", "data", *explorer.traits(control=True))
+    state = {name: getattr(explorer, name) for name in names} | {"pixel": [32, 24], "w_a": 0.8}
+    page = tmp_path / "jupyter.html"
+    texts = [json.dumps(value).replace("</", "<\\/") for value in (state, str(explorer._esm))]
+    page.write_text(JUPYTER.replace("STATE", texts[0]).replace("CODE", texts[1]))
+    seen = Seen(browser, page, "landscape")
+    before = seen.picture()
+    seen.focus("root.querySelector('.tdx-panels')")
+    seen.press("ArrowRight", 2)
+    after = seen.picture()
+    assert after != before
+    assert seen.ask("window.saved.at(-1).pixel") == [34, 24]
+    seen.ask("void window.model.set('w_a', 0.25)")  # as a message of Python does
+    assert seen.picture() != after
+    assert seen.root(f"{seen.labelled('w_a')}.value") == "25"
+    seen.ask("void window.finish()")
+    still = seen.picture()
+    seen.ask("void window.model.set('w_a', 0.9)")
+    assert seen.picture() == still
+    assert seen.close() == []
 
 
 # The built page

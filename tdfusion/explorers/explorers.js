@@ -176,9 +176,12 @@ function Panel(title, table = null) {
   };
 }
 
-const crosshair = ([x, y], { w, h: height }) => h("g", { class: "tdx-cross" },
-  h("path", { d: `M${x + 0.5} 0V${y - 2}M${x + 0.5} ${y + 3}V${height}M0 ${y + 0.5}H${x - 2}M${x + 3} ${y + 0.5}H${w}` }),
-  h("rect", { x, y, width: 1, height: 1 }));
+function crosshair([x, y], { w, h: height }) {
+  const d = `M${x + 0.5} 0V${y - 2}M${x + 0.5} ${y + 3}V${height}M0 ${y + 0.5}H${x - 2}M${x + 3} ${y + 0.5}H${w}`;
+  const square = { x, y, width: 1, height: 1 };
+  return h("g", { class: "tdx-cross" }, ["tdx-halo", "tdx-line"].map((name) =>
+    h("g", { class: name }, h("path", { d }), h("rect", square))));
+}
 
 // Panels that share one pixel: the pointer or the arrow keys move it.
 function probe(ui, panels, { hover, describedBy }) {
