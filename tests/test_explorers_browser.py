@@ -294,7 +294,8 @@ def test_as_a_module_of_jupyter_it_tells_python_and_follows_it(known, browser, t
     """The script as anywidget loads it, with a model that keeps what Python would be sent."""
     explorer = known["landscape"]
     names = ("kind", "data", *explorer.traits(control=True))
-    state = {name: getattr(explorer, name) for name in names} | {"pixel": [32, 24], "w_a": 0.8}
+    explorer.set_state({"region": "one pixel", "pixel": [32, 24], "w_a": 0.8})
+    state = {name: getattr(explorer, name) for name in names}
     page = tmp_path / "jupyter.html"
     texts = [json.dumps(value).replace("</", "<\\/") for value in (state, str(explorer._esm))]
     page.write_text(JUPYTER.replace("STATE", texts[0]).replace("CODE", texts[1]))
