@@ -87,15 +87,15 @@ def fig4_layout(
     )  # fmt: skip
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     shown: set[int] = set()
+    for axis, title in zip(axes[0], titles):
+        axis.set_title(title, fontsize=10)
     for row, (name, columns) in zip(axes, scenes.items()):
         row[0].set_ylabel(name, fontsize=10)
         for axis, (title, (image, boxes)) in zip(row, columns.items()):
             axis.imshow(as_array(image), cmap="gray", vmin=0, vmax=1)
             axis.set(xticks=[], yticks=[])
-            if row is axes[0]:
-                axis.set_title(title, fontsize=10)
-            _draw_boxes(axis, f'"{title}" of scene "{name}"', torch.as_tensor(boxes), classes, colours)
-            shown |= {int(c) for c in torch.as_tensor(boxes).reshape(-1, 5 + (boxes.shape[-1] == 6))[:, 0]}
+            _draw_boxes(axis, f'"{title}" of scene "{name}"', boxes, classes, colours)
+            shown |= {int(c) for c in boxes[:, 0]}
     _legend(figure, [classes[c] for c in sorted(shown)], [colours[c].tolist() for c in sorted(shown)])
     return figure
 

@@ -53,6 +53,7 @@ def test_fig4_draws_every_box_in_its_class_colour_with_its_confidence() -> None:
     np.testing.assert_allclose(to_rgb(first.get_edgecolor()), np.array(PALETTE[1]) / 255, atol=1e-6)
     assert [t.get_text() for t in figure.axes[0].texts] == [".88", ".50"]
     assert len(figure.axes[1].texts) == 0
+    assert [axis.get_title() for axis in figure.axes] == ["max", "truth", "none"]
     assert [text.get_text() for text in figure.legends[0].texts] == ["person", "car"]
 
 
