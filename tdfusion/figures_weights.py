@@ -60,8 +60,13 @@ def fig5_layout(
     largest = max(float(d.max()) for d in differences) if stretch else 1.0
     titles = ("infrared", "visible", "$w_a^{SS}$", "$w_b^{SS}$", "$w_a^{OD}$", "$w_b^{OD}$", "|difference|")
     aspect = max(pair.size[0] / pair.size[1] for pair in pairs)
-    size = (PANEL * len(titles), (PANEL * aspect + 0.06) * len(pairs) + 0.75)
-    figure, axes = plt.subplots(len(pairs), len(titles), figsize=size, squeeze=False, layout="constrained")
+    rows = len(pairs)
+    figure, axes = plt.subplots(
+        rows + 1, len(titles), squeeze=False, layout="constrained",
+        figsize=(PANEL * len(titles), (PANEL * aspect + 0.06) * rows + 0.75),
+        height_ratios=[*[1] * rows, 0.05],
+    )  # fmt: skip
+    axes, bars = axes[:rows], axes[rows]  # a row of its own, so that all panels keep one size
     for row, pair, ss, od, difference in zip(axes, pairs, w_SS, w_OD, differences):
         for axis, image in zip(row, (pair.ir, pair.vi)):
             axis.imshow(as_array(image), cmap="gray", vmin=0, vmax=1)
@@ -75,10 +80,13 @@ def fig5_layout(
         axis.set_title(title, fontsize=10)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-    for column in range(2, 7):
-        bar = figure.colorbar(axes[0][column].images[0], ax=axes[:, column], location="bottom", shrink=0.8)
-        bar.ax.tick_params(labelsize=7)
-        bar.ax.locator_params(nbins=3)
+    for column, axis in enumerate(bars):
+        if column < 2:
+            axis.axis("off")
+            continue
+        figure.colorbar(axes[0][column].images[0], cax=axis, orientation="horizontal")
+        axis.tick_params(labelsize=7)
+        axis.locator_params(nbins=3)
     return figure
 
 

@@ -309,6 +309,10 @@ def test_as_a_module_of_jupyter_it_tells_python_and_follows_it(known, browser, t
     seen.ask("void window.model.set('w_a', 0.25)")  # as a message of Python does
     assert seen.picture() != after
     assert seen.root(f"{seen.labelled('w_a')}.value") == "25"
+    fewer = "{ ...window.model.get('data'), scenes: window.model.get('data').scenes.slice(0, 1) }"
+    seen.ask(f"void window.model.set('data', {fewer})")
+    seen.picture()
+    assert seen.root("root.querySelector('select').options.length") == 1
     seen.ask("void window.finish()")
     still = seen.picture()
     seen.ask("void window.model.set('w_a', 0.9)")
