@@ -50,7 +50,7 @@ def one_of_each(size: tuple[int, int]) -> list:
 # The scenes are synthetic, and no network was trained on them. The weights are those of the stored run of the `tour`
 # preset: eight short epochs, one seed, as told in the [tour](tour.ipynb). On the scale from 0 to 1 its map is flat,
 # infrared everywhere. Tick *weights on their own range*: what shows is a seam along the border of the image and next
-# to nothing of the scene; inside, the pixel's values stay above 0.99.
+# to nothing of the scene; inside, every pixel stays above 0.99.
 
 # %%
 WeightsExplorer.from_runs([RESULTS / "tour"], one_of_each((96, 128)))

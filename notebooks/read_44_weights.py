@@ -85,8 +85,14 @@ for model, folder in folders.items():
 size = configs["SS"].scene_size
 every = SynthRoad(split="test", length=scenes, size=size, seed=configs["SS"].seed)
 pairs = [every[i] for i in range(scenes)]
-w = {model: written_weights(LossNet.from_file(folder / "G.safetensors"), pairs) for model, folder in folders.items()}
-chosen = [next(i for i, p in enumerate(pairs) if p.name.endswith(c) and len(p.boxes) >= 2) for c in ("day", "night", "fog")]
+w = {
+    model: written_weights(LossNet.from_file(folder / "G.safetensors"), pairs)
+    for model, folder in folders.items()
+}
+chosen = [
+    next(i for i, p in enumerate(pairs) if p.name.endswith(c) and len(p.boxes) >= 2)
+    for c in ("day", "night", "fog")
+]
 three = [pairs[i] for i in chosen]
 
 # %% [markdown]
@@ -111,7 +117,15 @@ figure = fig5_layout(three, *([w[model][i] for i in chosen] for model in ("SS", 
 # is the mean over the pixels.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-GROUPINGS = ("everywhere", "condition", "class", "optimum", "infrared brightness", "visible brightness", "edges")
+GROUPINGS = (
+    "everywhere",
+    "condition",
+    "class",
+    "optimum",
+    "infrared brightness",
+    "visible brightness",
+    "edges",
+)
 statistics = {by: weight_statistics(pairs, w, by) for by in GROUPINGS}
 for by, rows in statistics.items():
     cells = [
@@ -139,6 +153,7 @@ figure = weight_profiles({by: statistics[by] for by in ("optimum", "infrared bri
 # averaged over scenes; day against night, which no scene has both of, is the difference of the two groups' means.
 # A sign that agrees is no proof: these are one run and one seed for each task, and scenes of our own making.
 
+
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 def quarter(values: list, top: bool) -> list:
     """Pixels in the highest or the lowest quarter of their scene."""
@@ -163,12 +178,48 @@ by_condition = {row.group: row for row in statistics["condition"]}
 night = by_condition["night"].mean["SS"] - by_condition["day"].mean["SS"]
 few = by_condition["night"].scenes + by_condition["day"].scenes
 rows = [
-    said("SS prioritises boundaries", "$w_a^{SS}$, strongest quarter of edges minus weakest", w["SS"], quarter(edges, True), quarter(edges, False)),
+    said(
+        "SS prioritises boundaries",
+        "$w_a^{SS}$, strongest quarter of edges minus weakest",
+        w["SS"],
+        quarter(edges, True),
+        quarter(edges, False),
+    ),
     ("SS uses infrared in low light", "$w_a^{SS}$, night minus day", f"{night:+.3f}", str(few)),
-    said("OD focuses on pedestrians and vehicles", "$w_a^{OD}$, person, car and cyclist minus the rest", w["OD"], classes("person", "car", "cyclist"), [~m for m in classes("person", "car", "cyclist")]),
-    said("OD gives more weight to bright infrared", "$w_a^{OD}$, brightest quarter of infrared minus darkest", w["OD"], quarter(ir, True), quarter(ir, False)),
-    said("tasks differ most in highlighted regions", "abs. difference, brightest quarter of infrared minus the rest", gap, quarter(ir, True), [~m for m in quarter(ir, True)]),
-    said("(ours) SS follows the optimum", "$w_a^{SS}$, where infrared carries the class minus where visible does", w["SS"], [p.optimum == 1 for p in pairs], [p.optimum == 2 for p in pairs]),
-    said("(ours) OD follows the optimum", "$w_a^{OD}$, where infrared carries the class minus where visible does", w["OD"], [p.optimum == 1 for p in pairs], [p.optimum == 2 for p in pairs]),
+    said(
+        "OD focuses on pedestrians and vehicles",
+        "$w_a^{OD}$, person, car and cyclist minus the rest",
+        w["OD"],
+        classes("person", "car", "cyclist"),
+        [~m for m in classes("person", "car", "cyclist")],
+    ),
+    said(
+        "OD gives more weight to bright infrared",
+        "$w_a^{OD}$, brightest quarter of infrared minus darkest",
+        w["OD"],
+        quarter(ir, True),
+        quarter(ir, False),
+    ),
+    said(
+        "tasks differ most in highlighted regions",
+        "abs. difference, brightest quarter of infrared minus the rest",
+        gap,
+        quarter(ir, True),
+        [~m for m in quarter(ir, True)],
+    ),
+    said(
+        "(ours) SS follows the optimum",
+        "$w_a^{SS}$, where infrared carries the class minus where visible does",
+        w["SS"],
+        [p.optimum == 1 for p in pairs],
+        [p.optimum == 2 for p in pairs],
+    ),
+    said(
+        "(ours) OD follows the optimum",
+        "$w_a^{OD}$, where infrared carries the class minus where visible does",
+        w["OD"],
+        [p.optimum == 1 for p in pairs],
+        [p.optimum == 2 for p in pairs],
+    ),
 ]
 display(Markdown(format_table(("the paper says", "measured", "mean ± sd over scenes", "scenes"), rows)))
