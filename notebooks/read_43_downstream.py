@@ -211,9 +211,9 @@ for task, score in (("segmentation", "IoU"), ("detection", "AP50")):
 # class best: for cars, which are warm all over, infrared alone is better in both tasks. Its choice changes
 # from pixel to pixel and leaves seams, as Fig. 4 below shows; whether that is why, this page does not test.
 #
-# Rows of trained $\mathcal{F}$ (with $w = 1/2$ and with the learned loss) are added by
-# `benchmarks/downstream_synthroad.py --weights "NAME=FILE"`. Where the tables say "not run", no such row exists yet, and
-# **nothing on this page says whether the learned loss helps**.
+# Rows of trained $\mathcal{F}$, with $w = 1/2$ and with the learned loss, are added by
+# `benchmarks/downstream_synthroad.py --weights "F, w = 1/2=FILE"`. Where the tables say "not run", no such row exists
+# yet, and **this page does not say whether the learned loss helps**.
 #
 # ## Fig. 3: segmentation, seen
 #
