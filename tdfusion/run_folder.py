@@ -1,15 +1,13 @@
 """The folder that a training run leaves, and what a stopped run goes on from.
 
-=======================  ==========================================================================
-``config.json``          every setting, written before the first step
-``history.jsonl``        a row per step, as they come
-``checkpoint.pt``        the whole state after some step, replaced now and then
-``snapshots/``           F and G after every so many epochs, where asked for
-``stopped.pt``           the state in which a loss was not finite, and what was said
-``F.safetensors``,       the trained networks, at the end
-``G.safetensors``
-``provenance.json``      commit, versions, hardware, seed, duration, at the end
-=======================  ==========================================================================
+- ``config.json``: every setting, written before the first step
+- ``history.jsonl``: a row per step, as they come
+- ``checkpoint.pt``: the whole state after some step, replaced now and then
+- ``snapshots/``: F and G after every so many epochs, where asked for
+- ``stopped.pt``: the state in which a loss was not finite, and what was said
+- ``F.safetensors``, ``G.safetensors``: the trained networks, at the end
+- ``provenance.json``: commit, versions, hardware, seed, duration, at the end
+- ``metrics.csv``: six metrics on test pairs, a row per image, by the command or the notebook that trained
 """
 
 from __future__ import annotations
