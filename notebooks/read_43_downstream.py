@@ -184,8 +184,8 @@ for task, score in (("segmentation", "mIoU"), ("detection", "mAP50")):
 # patches; YOLOv8n as it is), so the values say nothing about Table 2. They say three things about the experiment.
 #
 # - **There is room above every plain source.** In mIoU and in mAP50 the oracle leads the best of the others by several
-#   times what a seed moves. In mAP75 it does not: after so short a training no box is placed exactly, and the seeds differ
-#   by more than the sources.
+#   times what a seed moves. In mAP75 it does not: after so short a training few boxes are placed that exactly, and the
+#   seeds differ by as much as the sources.
 # - **Fusing is not better by itself.** Neither in mIoU nor in mAP50 does the mean or the maximum beat the better single
 #   source: what one source shows, the other covers. This is the case for a loss that decides where to take what.
 # - **A spread belongs to every number.** The deviation over seeds here is that of our scale and not of the
