@@ -240,6 +240,7 @@ def test_an_interrupted_segmentation_ends_as_if_it_had_not_been(tmp_path: Path, 
         patched.setattr(segmentation._Bar, "on_step_end", stop)
         retrain(chosen, tmp_path / "run", progress=False)
     assert not (tmp_path / "run" / "scores.json").exists()
+    (tmp_path / "run" / "checkpoints" / "checkpoint-99").mkdir()  # as if cut short while it was written
     scores = retrain(chosen, tmp_path / "run", progress=False)
     assert json.loads((tmp_path / "run" / "provenance.json").read_text())["resumed"] is True
     whole, resumed = weights_of(tmp_path / "whole"), weights_of(tmp_path / "run")

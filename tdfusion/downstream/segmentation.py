@@ -25,7 +25,6 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
 from tdfusion.data.files import write_text
@@ -238,7 +237,9 @@ def _only_errors() -> Iterator[None]:
 
 
 def _last_checkpoint(folder: Path) -> str | None:
-    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    """The newest whole checkpoint; Trainer writes its state last, so one cut short has none."""
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
 
 
 def _load_folder(task: SegmentationTask, path: Path) -> None:
