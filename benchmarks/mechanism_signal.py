@@ -38,7 +38,7 @@ from tdfusion.provenance import Stopwatch, provenance
 from tdfusion.runtime import keep_freed_memory
 
 RESULT = ROOT / "results" / "mechanism_signal.json"
-WARM, BATCHES, INNER = 150, 16, 4
+WARM, BATCHES, INNER = 150, 12, 4
 STATES = (  # F, whether T's input is standardised
     ("mask centred", True),
     ("mask", True),
@@ -98,7 +98,7 @@ def measure(
     found: dict[tuple[str, int], list[tuple[float, float]]] = {}
     maps: dict[str, Tensor] = {}
     forms = ("pixel gradient", "one step", "gauss-newton", "four steps")
-    for batch, batches in ((16, BATCHES if network != "paper 8" else BATCHES // 4), (2, BATCHES)):
+    for batch, batches in ((16, BATCHES if network != "paper 8" else BATCHES // 3), (2, BATCHES)):
         for i in range(batches):
             chosen = order.roll(-2 * batch * i)
             here = pushes(run, chosen[:batch], chosen[batch : 2 * batch], forms if batch == 16 else forms[:2])
