@@ -20,7 +20,7 @@ from torch import Tensor
 from tdfusion.data.images import ycbcr_to_rgb
 from tdfusion.data.pair import Pair
 
-WEIGHT_MAP = "PuOr"  # w_a: orange towards infrared (1), purple towards visible (0), white at 1/2
+WEIGHT_MAP = "PuOr_r"  # w_a: orange towards infrared (1), purple towards visible (0), white at 1/2
 PANEL = 2.6  # inches, width of one image panel
 
 
