@@ -389,6 +389,54 @@ for condition in CONDITIONS:
 display(Markdown(format_table(("", "scenes", *OPTIMUM), rows)))
 
 # %% [markdown]
+# ## Is there anything to be gained?
+#
+# A data set on which one camera suffices cannot show that a fusion was good. So the headroom was measured: the same small SegFormer, trained from random
+# weights for the same number of steps on one gray image per scene, for several ways to make that image. *Oracle* takes each pixel from the source that the known-optimum map names. *Oracle map alone* shows the network that choice and no image.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Points with one dot per seed: mean IoU of a task network on infrared, visible, average, maximum, oracle, and the oracle map alone"}, "figure": {"caption": "Headroom of SynthRoad: test mIoU of a fixed task network by the image it is trained and tested on. Dots: seeds. Bars: means.", "name": "fig-data-headroom"}}
+headroom = json.loads((RESULTS / "synthroad_headroom.json").read_text())
+figure, axis = plt.subplots(figsize=(7, 2.8), layout="constrained")
+for y, source in enumerate(headroom["sources"].values()):
+    axis.barh(y, 100 * source["miou_mean"], 0.6, color="0.85")
+    axis.plot(
+        [100 * v for v in source["miou_per_seed"]],
+        [y] * len(source["miou_per_seed"]),
+        "o",
+        color="C0",
+        markersize=4,
+    )
+axis.set_yticks(range(len(headroom["sources"])), list(headroom["sources"]))
+axis.invert_yaxis()
+axis.set_xlabel("mIoU on test scenes, %")
+sns.despine(figure)
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+setting = headroom["config"]
+rows = [
+    (
+        name,
+        f"{100 * s['miou_mean']:.1f}" + (f" ± {100 * s['miou_sd']:.1f}" if s["miou_sd"] is not None else ""),
+        *(f"{100 * s['iou_per_class'][c]:.0f}" for c in CLASSES[1:]),
+    )
+    for name, s in headroom["sources"].items()
+]
+display(Markdown(format_table(("image", "mIoU", *CLASSES[1:]), rows)))
+print(
+    f"{setting['network']}, {setting['parameters']} parameters, {setting['train_scenes']} training and"
+    f" {setting['test_scenes']} test scenes of {setting['size'][0]}x{setting['size'][1]} px,\n"
+    f"{setting['steps']} steps of {setting['batch']}, seeds {headroom['seeds']}; commit"
+    f" {headroom['provenance']['commit']}"
+)
+best = max((s["miou_mean"], n) for n, s in headroom["sources"].items() if not n.startswith("oracle"))
+gap = headroom["sources"]["oracle"]["miou_mean"] - best[0]
+print(f"oracle minus the best rule ({best[1]}): {100 * gap:+.1f} points of mIoU")
+
+# %% [markdown]
+# IoU in percent, means over seeds, with the sample standard deviation of the mIoU. `benchmarks/synthroad_headroom.py`
+# makes the table. The last line before this paragraph is the room that a learned choice has on this data, for this network and this many steps;
+# how much of it $\mathcal{G}$ finds is a question for Sec. 4.4.
+#
 # ## Your own copy
 #
 # Where `TDFUSION_DATA` points at published sets, the next cell shows the first pair of each that it finds there. It
