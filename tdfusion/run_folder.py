@@ -100,8 +100,8 @@ class RunFolder:
         write_checkpoint(self.path / "checkpoint.pt", state)
         self._last = time.monotonic()
 
-    def snapshot(self, epoch: int, F: nn.Module, G: nn.Module) -> None:
-        for name, net in (("F", F), ("G", G)):
+    def snapshot(self, epoch: int, networks: dict[str, nn.Module]) -> None:
+        for name, net in networks.items():
             write_safetensors(self.path / "snapshots" / f"{name}_epoch{epoch:02d}.safetensors", net)
 
     def stopped(self, state: dict[str, Any], why: str) -> Path:
@@ -109,10 +109,10 @@ class RunFolder:
         write_checkpoint(self.path / "stopped.pt", state | {"why": why})
         return self.path / "stopped.pt"
 
-    def finish(self, config: TrainConfig, where: dict[str, Any], F: nn.Module, G: nn.Module) -> None:
+    def finish(self, config: TrainConfig, where: dict[str, Any], networks: dict[str, nn.Module]) -> None:
         about = {"commit": where["commit"], "config": json.dumps(config.to_dict())}
-        write_safetensors(self.path / "F.safetensors", F, about)
-        write_safetensors(self.path / "G.safetensors", G, about)
+        for name, net in networks.items():
+            write_safetensors(self.path / f"{name}.safetensors", net, about)
         write_text(self.path / "provenance.json", json.dumps(where, indent=2) + "\n")
 
     def _write_config(self, config: TrainConfig) -> None:

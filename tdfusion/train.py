@@ -153,12 +153,16 @@ class Trainer:
                         raise KeyboardInterrupt(f"after epoch {self.epoch}, step {self.step}{where}")
                 self._checkpoint(folder, writes)
                 if writes is not None and config.snapshots and self.epoch % config.snapshots == 0:
-                    writes.snapshot(self.epoch, self.F, self.G)
+                    writes.snapshot(self.epoch, self._trained())
                 if after_epoch is not None:
                     after_epoch(self)
         if writes is not None:
-            writes.finish(config, self.provenance(), self.F, self.G)
+            writes.finish(config, self.provenance(), self._trained())
         return True
+
+    def _trained(self) -> dict[str, nn.Module]:
+        """What a run leaves: F, and G where it learned anything."""
+        return {"F": self.F, "G": self.G} if self.supply.meta_steps else {"F": self.F}
 
     def _guarded_epoch(self, writes: RunFolder | None) -> Iterator[dict[str, Any]]:
         """An epoch whose failure leaves the state behind."""

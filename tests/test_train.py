@@ -199,13 +199,15 @@ def test_another_F_G_T_and_other_pairs_can_be_put_in() -> None:
         Trainer(make_config("smoke", **TINY), pairs=pairs)
 
 
-def test_w_fixed_at_one_half_has_no_meta_phase_and_moves_no_G() -> None:
+def test_w_fixed_at_one_half_has_no_meta_phase_and_moves_no_G(tmp_path) -> None:
     trainer = Trainer(make_config("smoke", **TINY, w="half"))
     before = state(trainer.G)
     rows = list(trainer.run_epoch())
     assert [row["phase"] for row in rows] == ["fusion", "fusion"]
     assert {row["w_a"] for row in rows} == {0.5}
     assert not moved(trainer.G, before)
+    trainer.run(tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / "F.safetensors").exists() and not (tmp_path / "run" / "G.safetensors").exists()
 
 
 def test_the_gauss_newton_form_is_a_setting() -> None:
