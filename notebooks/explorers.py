@@ -47,21 +47,20 @@ def one_of_each(size: tuple[int, int]) -> list:
 # %% [markdown]
 # ## What the loss generation network wrote
 #
-# The scenes are synthetic, and no network was trained on them. The weights are those of the stored run of the `tour`
-# preset: eight short epochs, one seed, as told in the [tour](tour.ipynb). On the scale from 0 to 1 its map is flat,
-# infrared everywhere. Tick *weights on their own range*: what shows is a seam along the border of the image and next
-# to nothing of the scene; inside, every pixel stays above 0.99.
+# The scenes are synthetic, and no network was trained on them. The weights are those of two short stored runs that
+# differ in the task alone (128 px, four epochs of 16 meta-steps, one seed; [Section 4.4](read_44_weights.ipynb) has their
+# numbers). Choose the task, play over the epochs, and tick *weights on their own range*: on the scale from 0 to 1 the maps
+# are almost flat, and what moves is the image as a whole.
 
 # %%
-WeightsExplorer.from_runs([RESULTS / "tour"], one_of_each((96, 128)))
+WeightsExplorer.from_runs([RESULTS / "synthroad_seg", RESULTS / "synthroad_det"], one_of_each((72, 96)))
 
 # %% [markdown]
 # *Known optimum* lays over the images which source carries the class of each pixel, which only synthetic scenes can
 # know: orange where infrared does, purple where visible does. A loss that had learned this would have a high $w_a$ in
 # the orange parts and a low one in the purple parts. The two means below the pictures say whether this one has.
 #
-# With a run of each task the sixth picture is $|w_{SS} - w_{OD}|$, and with a run that kept snapshots the slider goes
-# through its epochs.
+# The sixth picture is $|w_{SS} - w_{OD}|$, the difference between the two tasks' runs.
 #
 # ## The loss landscape
 #
