@@ -121,9 +121,9 @@ figure = dots(
 )  # fmt: skip
 
 # %% [markdown]
-# The dashed line is $w = 1/2$. *Oracle mix* takes each pixel from its good image, without any network in between. With
-# the gradient term switched on, what the oracle's weights are worth shrinks: that term asks for the stronger edge of the
-# two images at every pixel, whatever $w$ says.
+# The dashed line is $w = 1/2$. *Oracle mix* takes each pixel from its good image, without any network in between. The
+# plan's arms with the gradient term switched on ($\alpha > 0$), which would say how much of this the paper's $\alpha = 1$
+# leaves, are named as missing at the top of the page where they have not been run.
 #
 # ## What the paper's recipe does here
 #
@@ -396,9 +396,11 @@ display(Markdown(format_table(("question", "arm", "measured (per seed)", "yes?")
 # - **The task is not to blame.** Its pixel gradient asks for the right image in the right places. One step of
 #   $\mathcal{F}$ turns that into a push on the image as a whole, because its parameters move all pixels together. More
 #   plain steps of the same size do not help: four are one, four times.
-# - **Undoing that smear restores the map.** With the Gauss-Newton form and an $\mathcal{F}$ that can only choose, $w$
-#   separates the regions in every seed and the fused images get better for the task. When $\mathcal{G}$'s step also
-#   falls, more than half of the way to the oracle is made.
+# - **Taking the lean away, or undoing the smear, restores the sign, where $\mathcal{F}$ can only choose.** Centring lets
+#   one plain step point the right way in almost every batch; the Gauss-Newton form does so in every batch even without it.
+#   Trained to the end, only the Gauss-Newton form gains in every seed, and when $\mathcal{G}$'s step also falls, more
+#   than half of the way to the oracle is made. For the paper's form of $\mathcal{F}$ (*paper 8*) ten iterations at this
+#   damping restore nothing.
 # - **The shortest way is the best one.** Training the mix $w_a I_a + w_b I_b$ directly by the task, without any fusion
 #   network between (the paper's Exp. V, which its Table 3 rates below the full method by fusion metrics), comes closest
 #   to the oracle by the measure of the task.
