@@ -214,9 +214,11 @@ for task, score in (("segmentation", "IoU"), ("detection", "AP50")):
 # animals). The oracle's choice changes from pixel to pixel and leaves seams, as Fig. 4 below shows; whether that is why,
 # this page does not test.
 #
-# Rows of trained $\mathcal{F}$, with $w = 1/2$ and with the learned loss, are added by
-# `benchmarks/downstream_synthroad.py --weights "F, w = 1/2=FILE"`. Where the tables say "not run", no such row exists
-# yet, and **this page does not say whether the learned loss helps**.
+# The rows of trained $\mathcal{F}$ come from two short stored runs, `results/synthroad_half` and `results/synthroad_seg`
+# (4 epochs of 32 fusion steps at 128 px, one seed of training; the second has 16 meta-steps per epoch). Both networks
+# have hardly begun to learn, and the two rows hardly differ: **this page does not say whether the learned loss helps**,
+# [Section 4.4](read_44_mechanism.ipynb) asks that. Where a table says "not run", no such row exists yet;
+# `benchmarks/downstream_synthroad.py --weights "F, w learned=FILE"` adds one.
 #
 # ## Fig. 3: segmentation, seen
 #
