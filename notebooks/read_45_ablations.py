@@ -89,6 +89,7 @@ for experiment, what, arm, base in (
         "mask gauss-newton",
         "mask half",
     ),
+    ("I", "the same, G's step falling (not in the study's plan)", "mask gauss-newton, falling", "mask half"),
     (
         "II",
         "F that can only choose, oracle's w: alpha = 0 instead of 1",
