@@ -76,4 +76,4 @@ rows = [
     ("Sec. 3.7, Eq. (11): the update of G follows the task's gradient", "formula", "as printed not a valid expression; the corrected form equals the meta-gradient, computed four ways (errors in Section 3.7)", "holds when corrected"),
     ("Alg. 1: G can be learned through one step of F", "text", "the gradient is exact and not zero; a first-order version is exactly zero", "holds"),
 ]  # fmt: skip
-display(Markdown(format_table(("claim", "the paper", "here", "verdict"), rows)))
+display(Markdown(format_table(("claim", "the paper", "here", "verdict"), rows, numbers=False)))

@@ -67,13 +67,21 @@ def paper_table(number: int) -> PaperTable:
     )
 
 
-def format_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns; every column but the first is set to the right."""
+def format_table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = True) -> str:
+    """A Markdown table with aligned columns; every column but the first is set to the right.
+
+    Args:
+        header: a title per column.
+        rows: as many cells each.
+        numbers: False sets all columns to the left, for text.
+    """
     cells = [tuple(header), *(tuple(row) for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     lines = [
-        "| " + " | ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths))) + " |"
+        "| "
+        + " | ".join(c.rjust(w) if i and numbers else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths)))
+        + " |"
         for row in cells
     ]
-    rule = "|" + "|".join("-" * (w + 1) + (":" if i else "-") for i, w in enumerate(widths)) + "|"
+    rule = "|" + "|".join("-" * (w + 1) + (":" if i and numbers else "-") for i, w in enumerate(widths)) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
