@@ -174,9 +174,13 @@ def _train(arguments: argparse.Namespace) -> int:
         print(f"stopped in epoch {trainer.epoch} of {config.L}; --resume goes on from {arguments.out}")
         return 75  # EX_TEMPFAIL: not done yet, ask again
     if arguments.scored and trainer.processes.first:
-        scores = evaluate_network(trainer.F, trainer.supply.test_pairs(), limit=arguments.scored)
-        scores.to_csv(f"{arguments.out}/metrics.csv")
-        print(scores.table())
+        try:
+            scores = evaluate_network(trainer.F, trainer.supply.test_pairs(), limit=arguments.scored)
+        except InputError as error:  # no reason to call the training a failure
+            print(f"tdfusion: the run is done, but not scored: {error}", file=sys.stderr)
+        else:
+            scores.to_csv(f"{arguments.out}/metrics.csv")
+            print(scores.table())
     print(f"run folder: {arguments.out}")
     return 0
 
