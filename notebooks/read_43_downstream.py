@@ -215,8 +215,8 @@ for task, score in (("segmentation", "IoU"), ("detection", "AP50")):
 # this page does not test.
 #
 # The rows of trained $\mathcal{F}$ come from two short stored runs, `results/synthroad_half` and `results/synthroad_seg`
-# (4 epochs of 32 fusion steps at 128 px, one seed of training; the second has 16 meta-steps per epoch). Both networks
-# have hardly begun to learn, and the two rows hardly differ: **this page does not say whether the learned loss helps**,
+# (for detection `results/synthroad_det`; 4 epochs of 32 fusion steps at 128 px, one seed of training; the second has 16 meta-steps per epoch). Both networks
+# have hardly begun to learn, and the two rows differ by less than their seeds do: **this page does not say whether the learned loss helps**,
 # [Section 4.4](read_44_mechanism.ipynb) asks that. Where a table says "not run", no such row exists yet;
 # `benchmarks/downstream_synthroad.py --weights "F, w learned=FILE"` adds one.
 #
