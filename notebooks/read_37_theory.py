@@ -648,7 +648,7 @@ class Recorded(Trainer):
     sizes = (0.01, 1.0)  # eta_F_prime of the recorded steps
 
     def meta_step(self, mtr: list[int], mts: list[int]) -> dict[str, float]:
-        mtr_batch, mts_batch = self._crops(mtr), self._crops(mts)
+        mtr_batch, mts_batch = self.supply.crops(mtr), self.supply.crops(mts)
         theta = {name: value.clone().requires_grad_() for name, value in values(self.F).items()}
         with torch.random.fork_rng():
             noted, v = self.agreement(theta, mtr_batch, mts_batch)
