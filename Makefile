@@ -43,7 +43,7 @@ unit: book
 
 nbval: $(ENV)
 	@echo "== notebooks: every cell run again and compared with what is stored"
-	@$(QUIET) $(BIN)/python -m pytest --nbval-lax notebooks -p no:cacheprovider
+	@$(QUIET) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval-lax notebooks -p no:cacheprovider -n 2 --dist loadfile
 
 rerun: $(ENV)
 	@for notebook in notebooks/*.ipynb; do \

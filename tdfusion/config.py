@@ -45,6 +45,7 @@ class TrainConfig:
     scenes: int = 1083  # SynthRoad training pairs; MSRS has as many
     seed: int = 0
     device: str = "cpu"
+    workers: int = 0  # processes that read all training pairs ahead; 0: each is read when a step asks for it
 
     # --- Algorithm 1
     L: int = 50  # epochs
@@ -106,7 +107,7 @@ _CHOICES = {
     "G_update": get_args(GUpdate),
     "T_prime_update": get_args(TUpdate),
 }
-_MAY_BE_ZERO = ("seed", "alpha", "decay_every", "eta_T_prime", "snapshots")
+_MAY_BE_ZERO = ("seed", "workers", "alpha", "decay_every", "eta_T_prime", "snapshots")
 
 PRESETS: dict[str, dict[str, Any]] = {
     # A look at the whole machine: under a minute on two CPU cores.

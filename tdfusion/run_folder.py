@@ -28,7 +28,13 @@ from tdfusion.data.files import write_text
 from tdfusion.errors import InputError
 from tdfusion.weights import write_safetensors
 
-MAY_CHANGE = ("L", "device", "root", "snapshots")  # in a resumed run, without changing a number before
+MAY_CHANGE = (
+    "L",
+    "device",
+    "workers",
+    "root",
+    "snapshots",
+)  # in a resumed run, without changing a number before
 
 
 class RunFolder:

@@ -46,6 +46,8 @@ class Supply:
         self.fusion_steps = config.N or -(-len(self.pairs) // config.batch)
         self.meta_sets(1)  # or say now why not
         processes.part(range(config.batch))
+        if config.workers and pairs is None:
+            self.pairs.source.read_all(config.workers, progress=processes.first)
 
     def meta_sets(self, epoch: int) -> tuple[list[int], list[int]]:
         """Indices of the meta-training and meta-test sets of an epoch, line 3 of Algorithm 1."""

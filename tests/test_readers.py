@@ -16,6 +16,8 @@ from replicas import Replica, save_image, save_text, voc_text, write_replica, yo
 from torch.utils.data import DataLoader
 
 from tdfusion.data import collate, open_dataset
+from tdfusion.data.kept import KeptSource
+from tdfusion.data.readers import SceneSource
 from tdfusion.errors import InputError
 
 ALL = ["MSRS", "FMB", "M3FD", "LLVIP", "RoadScene", "TNO"]
@@ -485,3 +487,24 @@ def test_real_llvip_boxes_are_those_of_the_paper_list(real_data: Path, tmp_path:
     assert found == sum(
         (real_data / "llvip/infrared" / s / f"{n}.jpg").exists() for n in lists for s in ("train", "test")
     )
+
+
+def test_pairs_read_ahead_are_those_read_when_asked_for():
+    source = SceneSource("train", "segmentation", length=5, size=(32, 48), seed=3)
+    ahead, asked = KeptSource(source), KeptSource(source)
+    ahead.read_all(2, progress=False)
+    ahead.source = None  # whatever is read from now on is in memory
+    for one, other in zip((ahead[i] for i in range(5)), (asked[i] for i in range(5))):
+        assert one.name == other.name
+        for name in ("ir", "vi", "mask", "boxes"):
+            assert torch.equal(getattr(one, name), getattr(other, name)), name
+        assert one.mask.dtype == torch.int64
+
+
+def test_reading_ahead_stops_where_memory_ends():
+    source = SceneSource("train", "segmentation", length=4, size=(32, 48), seed=3)
+    whole = KeptSource(source)[0]
+    two = KeptSource(source, room=2.5 * (whole.ir.nbytes * 2 + whole.mask.nbytes / 8))
+    two.read_all(1, progress=False)
+    assert len(two._kept) == 2
+    assert two[3].name == source.names[3]

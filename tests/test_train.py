@@ -224,3 +224,12 @@ def test_every_preset_is_frozen() -> None:
     frozen = json.loads((ROOT / "tests" / "presets.json").read_text())
     now = {f"{p}, {v}": make_config(p, v).to_dict() for p in PRESETS for v in VARIANTS}
     assert json.loads(json.dumps(now)) == frozen
+
+
+def test_pairs_read_ahead_by_workers_change_no_number() -> None:
+    histories = []
+    for workers in (0, 2):
+        trainer = Trainer(make_config("smoke", L=1, M=1, N=2, workers=workers))
+        trainer.run(progress=False)
+        histories.append(trainer.history)
+    assert histories[0] == histories[1]

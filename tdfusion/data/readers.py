@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from tdfusion.data import geometry
 from tdfusion.data.annotations import BoxLabels, read_boxes, read_mask
 from tdfusion.data.images import read_gray, read_visible
 from tdfusion.data.index import Index, PairFiles, index_split
+from tdfusion.data.kept import KeptSource, Source
 from tdfusion.data.layouts import Layout, find_layout
 from tdfusion.data.pair import Pair
 from tdfusion.data.scenes import BOX_CLASSES, CLASSES, SynthRoad
@@ -31,18 +31,6 @@ ROOT_VARIABLE = "TDFUSION_DATA"
 AUGMENTATIONS = ("crop", "flip")
 
 _END_MARKS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
-
-
-class Source(Protocol):
-    """Where pairs come from, before any geometry: a published data set or synthetic scenes."""
-
-    task: str
-    classes: tuple[str, ...]
-    names: tuple[str, ...]
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Pair: ...
 
 
 def read_pair(files: PairFiles, layout: Layout, task: str) -> tuple[Pair, BoxLabels | None]:
@@ -155,38 +143,6 @@ class SceneSource:
 
     def __getitem__(self, index: int) -> Pair:
         return self.scenes[index]
-
-
-class KeptSource:
-    """A source whose pairs stay in memory once they are read, as long as there is room.
-
-    Kept without chroma and known-optimum map, which training does not use.
-
-    Args:
-        source: where they come from.
-        room: bytes; pairs beyond it are read anew every time.
-    """
-
-    def __init__(self, source: Source, room: float = 4e9) -> None:
-        self.source = source
-        self.task, self.classes, self.names = source.task, source.classes, source.names
-        self._room = room
-        self._kept: dict[int, Pair] = {}
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> Pair:
-        if index in self._kept:
-            pair = self._kept[index]
-            return pair if pair.mask is None else replace(pair, mask=pair.mask.long())
-        pair = replace(self.source[index], chroma=None, optimum=None)
-        small = pair if pair.mask is None else replace(pair, mask=pair.mask.to(torch.uint8))
-        needed = sum(t.nbytes for t in (small.ir, small.vi, small.mask, small.boxes) if t is not None)
-        if needed <= self._room:
-            self._room -= needed
-            self._kept[index] = small
-        return pair
 
 
 class PairDataset(Dataset[Pair]):
