@@ -34,20 +34,7 @@ def measure_case(pipe: Connection, preset: str, variant: str, task: str, device:
     keep_freed_memory()
     config = make_config(preset, variant, task=task, device=device)
     trainer = Trainer(config)
-    trainer.T.train()
-    mtr, mts = (sets[: config.batch] for sets in trainer.supply.meta_sets(1))
-    ftr = trainer.supply.fusion_batches(1)[0]
-    seconds: dict[str, list[float]] = {"meta": [], "fusion": []}
-    for _ in range(rounds + 1):
-        for phase, step in (
-            ("meta", lambda: trainer.meta_step(mtr, mts)),
-            ("fusion", lambda: trainer.fusion_step(ftr)),
-        ):
-            start = time.perf_counter()
-            step()  # ends in .item(), which waits for the device
-            seconds[phase].append(time.perf_counter() - start)
-    memory = torch.cuda.max_memory_allocated() / 1e6 if device.startswith("cuda") else peak_memory()
-    medians = {phase: statistics.median(s[1:]) for phase, s in seconds.items()}
+    medians, memory = timed_steps(trainer, rounds)
     epoch = trainer.supply.meta_steps * medians["meta"] + trainer.supply.fusion_steps * medians["fusion"]
     pipe.send(
         {
@@ -66,6 +53,28 @@ def measure_case(pipe: Connection, preset: str, variant: str, task: str, device:
             "run_s": round(config.L * epoch, 1),
         }
     )
+
+
+def timed_steps(trainer: Trainer, rounds: int, skipped: int = 1) -> tuple[dict[str, float], float]:
+    """Median seconds of a meta-step and of a fusion step, and peak memory in MB; the first rounds do not count."""
+    trainer.T.train()
+    batch = trainer.config.batch
+    mtr, mts = (sets[:batch] for sets in trainer.supply.meta_sets(1))
+    ftr = trainer.supply.fusion_batches(1)[0]
+    seconds: dict[str, list[float]] = {"meta": [], "fusion": []}
+    for _ in range(skipped + rounds):
+        for phase, step in (
+            ("meta", lambda: trainer.meta_step(mtr, mts)),
+            ("fusion", lambda: trainer.fusion_step(ftr)),
+        ):
+            start = time.perf_counter()
+            step()
+            if trainer.device.startswith("cuda"):
+                torch.cuda.synchronize()
+            seconds[phase].append(time.perf_counter() - start)
+    on_gpu = trainer.device.startswith("cuda")
+    memory = torch.cuda.max_memory_allocated() / 1e6 if on_gpu else peak_memory()
+    return {phase: statistics.median(s[skipped:]) for phase, s in seconds.items()}, memory
 
 
 def main() -> None:

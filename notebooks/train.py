@@ -137,7 +137,10 @@ figure = image_row(
 # `G.safetensors`.
 
 # %%
-scores = evaluate_network(trainer.F, tests, method=f"F, {preset}", limit=scored, progress=False)
-if out is not None:
-    scores.to_csv(Path(out) / "metrics.csv")
-print(scores.table())
+if done:
+    scores = evaluate_network(trainer.F, tests, method=f"F, {preset}", limit=scored, progress=False)
+    if out is not None:
+        scores.to_csv(Path(out) / "metrics.csv")
+    print(scores.table())
+else:
+    print("when the run is done")

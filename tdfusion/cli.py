@@ -112,8 +112,12 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--out", required=True, metavar="DIR", help="run folder; new or empty, unless --resume"
     )
-    train.add_argument("--resume", action="store_true", help="go on with the run in --out; its settings are "
-                       "kept, only --root, --device, --set workers=N, and --set L=N for more epochs may be given anew")  # fmt: skip
+    train.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --out; its settings are kept, only --root, --device, --set workers=N, "
+        "and --set L=N for more epochs may be given anew",
+    )
     train.add_argument(
         "--minutes",
         type=float,

@@ -1,0 +1,174 @@
+"""A training step in several forms, equal in value: eager, compiled, CUDA graphs; writes results/bench_forms.json.
+
+Which form is the fastest depends on the device: run this first on a new one, then choose. Every form is a
+process of its own; its meta-gradient of theta_G is compared with that of the eager form on the same pairs and
+the same random numbers. A form that fails is reported with its reason.
+
+    python benchmarks/bench_forms.py                         # this processor; compiling takes minutes
+    python benchmarks/bench_forms.py --device cuda --sizes 256 --out results/bench_forms_cuda.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import time
+import warnings
+from collections import Counter
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import torch
+from costs import timed_steps
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from tdfusion.config import TASKS, make_config
+from tdfusion.data.files import write_text
+from tdfusion.provenance import Stopwatch, provenance
+from tdfusion.runtime import keep_freed_memory
+from tdfusion.train import Trainer
+
+OUT = Path(__file__).resolve().parents[1] / "results" / "bench_forms.json"
+COMPILED = {"compiled": None, "CUDA graphs": "reduce-overhead"}  # form -> mode of torch.compile
+
+
+class Dispatched(TorchDispatchMode):
+    """Counts the operations that the host hands to the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count[str(func)] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def build(task: str, size: int, method: str, device: str) -> Trainer:
+    """A trainer at the paper's settings but for the size of crops; few scenes, since a step needs two."""
+    return Trainer(
+        make_config(
+            "paper",
+            task=task,
+            scenes=16,
+            M=2,
+            scene_size=(size, size),
+            crop=size,
+            method=method,
+            device=device,
+        )
+    )
+
+
+def gradient(trainer: Trainer) -> np.ndarray:
+    """dL_t / dtheta_G of the first meta-step, flat."""
+    mtr, mts = (sets[: trainer.config.batch] for sets in trainer.supply.meta_sets(1))
+    trainer.T.train()
+    torch.manual_seed(0)  # dropout of T
+    found = trainer.meta_gradient(mtr, mts).theta_G
+    return torch.cat([g.flatten() for g in found.values()]).double().cpu().numpy()
+
+
+def measure_form(
+    pipe: Connection, task: str, size: int, form: str, method: str, device: str, rounds: int
+) -> None:
+    """The life of one form's process."""
+    warnings.simplefilter("ignore")  # of the compiler's own parts
+    keep_freed_memory()
+    try:
+        trainer = build(task, size, method, device)
+        start = time.perf_counter()
+        if form != "eager":
+            for network in (trainer.F, trainer.G, trainer.T):
+                network.compile(mode=COMPILED[form])
+        g = gradient(trainer)
+        first = time.perf_counter() - start
+        medians, memory = timed_steps(trainer, rounds, skipped=3)
+    except Exception as error:  # a form that this device or compiler cannot do is a result too
+        pipe.send({"fault": f"{type(error).__name__}: {error}".splitlines()[0][:200], "gradient": None})
+        return
+    pipe.send(
+        {
+            "meta_step_s": round(medians["meta"], 4),
+            "fusion_step_s": round(medians["fusion"], 4),
+            "first_s": round(first, 1),
+            "peak_MB": round(memory),
+            "gradient": g,
+        }
+    )
+
+
+def counted(task: str, size: int) -> dict[str, dict[str, float]]:
+    """Operations and arithmetic of a meta-step and a fusion step; the same on any device."""
+    trainer = build(task, size, "forward", "cpu")
+    trainer.T.train()
+    mtr, mts = (sets[: trainer.config.batch] for sets in trainer.supply.meta_sets(1))
+    steps = {
+        "meta": lambda: trainer.meta_step(mtr, mts),
+        "fusion": lambda: trainer.fusion_step(trainer.supply.fusion_batches(1)[0]),
+    }
+    found = {}
+    for phase, step in steps.items():
+        step()  # the first one sets up
+        with Dispatched() as host:
+            step()
+        with FlopCounterMode(display=False) as arithmetic:
+            step()
+        found[phase] = {
+            "operations": sum(host.count.values()),
+            "GFLOP": round(arithmetic.get_total_flops() / 1e9, 1),
+        }
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[32, 128], help="side of the crops, px")
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    forms = [("eager", "forward"), ("eager", "double_backward"), ("compiled", "forward")]
+    if options.device.startswith("cuda"):
+        forms.append(("CUDA graphs", "forward"))
+    watch, rows, context = Stopwatch(), [], multiprocessing.get_context("spawn")
+    cases = [(t, s, *f) for t in options.tasks for s in options.sizes for f in forms]
+    for task, size, form, method in tqdm(cases, unit="form"):
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=measure_form, args=(theirs, task, size, form, method, options.device, options.rounds)
+        )
+        process.start()
+        theirs.close()
+        row = {"task": task, "crop_px": size, "form": form, "method": method} | ours.recv()
+        process.join()
+        g = row.pop("gradient")
+        if form == "eager" and method == "forward":
+            reference = g
+        if g is not None:
+            distance = np.linalg.norm(g - reference) / np.linalg.norm(reference)
+            row["distance_of_gradient"] = float(f"{distance:.1e}")
+        rows.append(row)
+        tqdm.write(json.dumps(row))
+    report = {
+        "what": "median seconds per step at batch 2, pairs in memory; first_s: the first meta-gradient, with "
+        "whatever is compiled; distance_of_gradient: relative, from the eager forward form",
+        "rows": rows,
+        "counted": {task: counted(task, 256) for task in options.tasks},
+        "counted_px": 256,
+        "threads": int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())),
+        "provenance": provenance(watch, device=options.device),
+    }
+    write_text(options.out, json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
