@@ -108,5 +108,4 @@ for folder in sorted(p.parent for p in results.glob("*/provenance.json")):
 display(Markdown(format_table(header, rows)))
 
 # %% [markdown]
-# No run on a GPU has been made yet. For the paper's scale, `notebooks/params/` holds the settings, and a run goes on
-# after any interruption (`--resume`), so it can be made in pieces.
+# No run on a GPU has been made yet. {doc}`full_runs` has the command that makes them in pieces, and what to expect.

@@ -1,0 +1,226 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # At full scale
+#
+# **What this page shows.** How the runs at the paper's scale are made with one command, on a machine that may be taken
+# away at any minute; what a step asks of it, and so what to expect; which of these runs have been made, and the same
+# command at a reduced size as proof that it works from the first scene to the last score.
+#
+# **What it needs.** Nothing to read it. The runs themselves want a GPU: see *What to expect*.
+
+# %% tags=["hide-input", "hide-output"]
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from IPython.display import Markdown, display
+
+import tdfusion
+from tdfusion.config import make_config
+from tdfusion.tables import format_table
+
+results = Path(tdfusion.__file__).parents[1] / "results"
+
+
+def read(*path: str):
+    """A JSON file of results/, or None where there is none."""
+    file = results.joinpath(*path)
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def said(made: dict) -> str:
+    return f"{made['hardware']}, torch {made['versions']['torch']}, commit {made['commit']}, {made['started'][:10]}"
+
+
+# %% [markdown]
+# ## The command
+#
+# ```
+# python benchmarks/bench_forms.py --device cuda --sizes 256 --out results/bench_forms_cuda.json
+# python scripts/full_runs.py --device cuda --workers 16
+# ```
+#
+# The first line measures a training step in each form (below) and takes minutes. The second one makes everything else:
+#
+# | stage | through | what |
+# |---|---|---|
+# | train | {doc}`train` | SynthRoad, 1083 pairs of 480x640 pixels, preset `paper`; variants `paper` and `released`; segmentation and detection |
+# | judge | {doc}`downstream` | SegFormer-B0 or YOLOv8n from scratch, 300 epochs, on infrared, visible, mean, max and what every trained $\mathcal{F}$ fuses |
+# | collect | | networks, settings, provenance, scores and a row per epoch into `results/full/`, which this page shows |
+#
+# Everything goes in pieces of nine minutes (`--minutes`), each from the checkpoint of the one before. Where a machine
+# is lent by the piece, `--pieces 1` stops after one, with exit status 75 while anything is left. Given again, the command
+# goes on; `--dry-run` says what is done. More seeds: `--seeds 0 1 2`. The `--workers` draw the scenes before the first
+# step, since a GPU takes a step faster than one process draws a scene.
+#
+# A machine without a network gets its packages as wheels: `pip download -r requirements.lock -d wheels` where there is
+# one, then `pip install --no-index --find-links wheels -r requirements.lock` and `pip install --no-index --no-deps
+# --no-build-isolation -e .` over there.
+
+# %% [markdown]
+# ## What to expect
+#
+# No run of this book has seen a GPU yet. What can be said before: the arithmetic of a step is the same on every device,
+# and so is the number of operations that the host has to hand over, one after the other. Both were counted at 256-pixel
+# crops and batch 2.
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+forms = read("bench_forms.json")
+config = make_config("paper")
+steps = {"meta": config.M, "fusion": -(-config.scenes // config.batch)}
+PEAK = 67e12  # operations per second of an H200 in float32 outside its tensor cores, by its data sheet
+SHARE = 0.25  # of it, as a guess at what convolutions of this size reach
+
+
+def host_seconds(task: str, phase: str) -> float:
+    """A step on 32-pixel crops here: hardly any arithmetic, as many operations."""
+    (row,) = [
+        r
+        for r in forms["rows"]
+        if (r["task"], r["crop_px"], r["form"], r["method"]) == (task, 32, "eager", "forward")
+    ]
+    return row[f"{phase}_step_s"]
+
+
+header = ("task", "step", "per epoch", "GFLOP", "operations", "arithmetic, s per epoch", "host, s per epoch")
+rows, epoch = [], {}
+for task, found in forms["counted"].items():
+    for phase, count in steps.items():
+        arithmetic = count * found[phase]["GFLOP"] * 1e9 / (PEAK * SHARE)
+        host = count * host_seconds(task, phase)
+        epoch[task] = epoch.get(task, 0) + max(arithmetic, host)
+        rows.append(
+            (
+                task, phase, str(count), f"{found[phase]['GFLOP']:.0f}", f"{found[phase]['operations']:,}",
+                f"{arithmetic:.0f}", f"{host:.0f}",
+            )
+        )  # fmt: skip
+display(Markdown(format_table(header, rows)))
+print("counted and measured on", said(forms["provenance"]))
+for task, seconds in epoch.items():
+    print(
+        f"{task}: about {seconds:.0f} s per epoch by the larger column, {config.L * seconds / 60:.0f} min for {config.L} epochs"
+    )
+
+# %% [markdown]
+# *Arithmetic* is the time at a quarter of an H200's 67 TFLOP/s (float32, data sheet): a guess, since nothing was
+# measured. *Host* is the time of the same number of steps on 32-pixel crops on this book's processor, where arithmetic
+# hardly counts: about what it takes to hand the operations over one by one. The larger of the two bounds an eager epoch
+# from below. Where it is the host's, compiling or CUDA graphs are what helps, and `bench_forms.py` measures them first.
+# The released variant sees every pair twice and 1083 fusion steps an epoch, so expect about twice the time.
+
+# %% [markdown]
+# ## The forms of a step
+#
+# Equal in value, unequal in time: the meta-gradient by forward mode, as everywhere in this book; by double backward, as
+# the paper describes it; and with the three networks compiled by `torch.compile`. The distance is that of the
+# meta-gradient of $\theta_{\mathcal{G}}$ from the first form's, relative, in float32.
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+header = (
+    "task",
+    "crop",
+    "form",
+    "meta-gradient",
+    "meta-step",
+    "fusion step",
+    "first step",
+    "peak memory",
+    "distance",
+)
+for name in ("bench_forms.json", "bench_forms_cuda.json"):
+    if (measured := read(name)) is None:
+        display(Markdown(f"`{name}`: not measured, no GPU was at hand."))
+        continue
+    rows = [
+        (
+            r["task"], f"{r['crop_px']} px", r["form"], r["method"].replace("_", " "),
+            f"{1000 * r['meta_step_s']:.0f} ms", f"{1000 * r['fusion_step_s']:.0f} ms",
+            f"{r['first_s']:.0f} s", f"{r['peak_MB'] / 1000:.1f} GB", f"{r['distance_of_gradient']:.0e}",
+        )
+        if "fault" not in r
+        else (r["task"], f"{r['crop_px']} px", r["form"], r["method"], r["fault"], "", "", "", "")
+        for r in measured["rows"]
+    ]  # fmt: skip
+    display(Markdown(format_table(header, rows)))
+    print(f"{said(measured['provenance'])}; {measured['threads']} threads")
+
+# %% [markdown]
+# ## The runs
+#
+# *full* is the scale above. *reduced* is the same command on a processor, which proves the way and not the result:
+#
+# ```
+# python scripts/full_runs.py --preset tour --set '{"L": 3}' --downstream small --minutes 2 --out runs/reduced --results results/reduced
+# ```
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+SCALES = ("full", "reduced")
+header = ("scale", "task", "variant", "seed", "epochs", "crop", "pieces", "took", "on")
+rows, curves = [], {}
+for scale in SCALES:
+    folders = sorted(p.parent for p in (results / scale).glob("*/provenance.json"))
+    if not folders:
+        rows.append((scale, "not run", *[""] * 7))
+    for folder in folders:
+        made, settings = read(scale, folder.name, "provenance.json"), read(scale, folder.name, "config.json")
+        task, variant, seed = folder.name.split("-")
+        rows.append(
+            (
+                scale, task, variant, seed.removeprefix("seed"), str(settings["L"]), f"{settings['crop']} px",
+                str(len(made["pieces"])), f"{made['seconds'] / 60:.0f} min", made["hardware"],
+            )
+        )  # fmt: skip
+        curves[scale, task, variant] = read(scale, folder.name, "epochs.json")
+display(Markdown(format_table(header, rows)))
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Per epoch, for each run: fusion loss, task loss, and mean infrared weight with its spread"}, "figure": {"caption": "Means per epoch of the runs above: the two losses over the fusion steps, and the mean weight of infrared over the meta-steps. The losses of the two variants are different functions; compare each with itself.", "name": "fig-full-curves"}}
+figure, axes = plt.subplots(1, 3, figsize=(9.4, 3.1), layout="constrained")
+for (scale, task, variant), means in curves.items():
+    style = {"segmentation": "-", "detection": "--"}[task]
+    colour = {"paper": "C0", "released": "C1"}[variant]
+    for axis, phase, name in zip(axes, ("fusion", "fusion", "meta"), ("L_f", "L_t", "w_a")):
+        values = [(m["epoch"], m[name]) for m in means if m["phase"] == phase]
+        axis.plot(
+            *np.transpose(values), style, color=colour, marker="o", ms=3, label=f"{task}, {variant}, {scale}"
+        )
+for axis, title in zip(axes, ("fusion loss $L_f$", "task loss $L_t$", "mean of $w_a$")):
+    axis.set_title(title, fontsize=10)
+    axis.set_xlabel("epoch")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+axes[0].set_yscale("log")
+axes[1].set_yscale("log")
+figure.legend(
+    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8
+)
+sns.despine(figure)
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+HEADLINE = {"segmentation": ("mAcc", "mIoU"), "detection": ("mAP50", "mAP75")}
+for scale in SCALES:
+    judged = read(scale, "downstream.json")
+    if not judged:
+        display(Markdown(f"**{scale}, downstream**: not run."))
+        continue
+    for task, names in HEADLINE.items():
+        rows = [
+            (r["source"], str(r["seed"]), *(f"{100 * r['scores']['values'][n]:.1f}" for n in names))
+            for r in judged
+            if r["task"] == task
+        ]
+        display(Markdown(f"**{scale}, {task}**, percent"))
+        display(Markdown(format_table(("source", "seed", *names), rows)))
+
+# %% [markdown]
+# The reduced rows say that every source is trained on, fused with and judged by the same commands. Their scores come
+# from networks trained for three short epochs and one seed: no row may be compared with another, nor with the paper.
+# {doc}`read_43_downstream` has the comparison that this book stands for.
