@@ -95,3 +95,16 @@ def test_the_stored_study_is_whole() -> None:
         assert run["downstream"]["miou"] == pytest.approx(
             np.mean(list(run["downstream"]["iou"].values())), abs=1e-5
         )
+
+
+def test_the_task_pulls_F_only_where_the_arm_says_so(scenes: Scenes) -> None:
+    """At w = 1/2 and no gradient term a centred mask of m = 1/2 is the optimum of L_f: only L_t pulls there."""
+    pull = {}
+    for weight in (0.0, 1.0):
+        run = Run(replace(MASK, w="half", batch=4, task_weight=weight), 0, scenes, scenes)
+        with torch.no_grad():
+            for p in run.F.net[-1].parameters():
+                p.zero_()
+        run.fusion_step()
+        pull[weight] = max(p.grad.abs().max().item() for p in run.F.net[-1].parameters())
+    assert pull[0.0] < 1e-6 < 1e-4 < pull[1.0]
