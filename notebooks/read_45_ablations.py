@@ -34,7 +34,7 @@ study = json.loads((Path(tdfusion.__file__).parents[1] / "results" / "mechanism.
 # |---|---|---|
 # | I | the learnable loss: $w_a = w_b = 1/2$ | `TrainConfig(w="half")` |
 # | II | the gradient term of $L_f$ | `TrainConfig(alpha=0.0)` |
-# | III | the wall between task and fusion: $\theta_\mathcal{F}$ also follows $L_t$ | not a setting here |
+# | III | the wall between task and fusion: $\theta_\mathcal{F}$ also follows $L_t$ | *with L_t* in the [study of Section 4.4](read_44_mechanism.ipynb), there with $w = 1/2$ |
 # | IV | the phase in which $\mathcal{F}$ learns on its own (Alg. 1, lines 12 to 16) | not a setting here; the paper leaves open by which loss $\mathcal{F}$ then moves |
 # | V | the fusion network: $I_f = w_a I_a + w_b I_b$ | *direct* in the [study of Section 4.4](read_44_mechanism.ipynb) |
 #
@@ -96,6 +96,14 @@ for experiment, what, arm, base in (
         "mask oracle",
         "mask oracle, alpha 1",
     ),
+    (
+        "III",
+        "F that can only choose, w = 1/2: L_t in F's loss too (not in the plan)",
+        "mask half, with L_t",
+        "mask half",
+    ),
+    ("III", "the paper's form of F, small, w = 1/2: the same", "small half, with L_t", "small half"),
+    ("III", "the paper's recipe, w = 1/2: the same", "paper half, with L_t", "paper half"),
     ("V", "mix trained directly by the task, instead of F at w = 1/2", "direct", "mask half"),
 ):
     a, b = miou(arm), miou(base)
