@@ -245,4 +245,5 @@ for name in ("eta_F_prime", "eta_T_prime", "eta_G", "eta_F", "eta_T"):
 #
 # No. In the fusion phase $\mathcal{T}$ receives $I_f$ as a constant. $\mathcal{L}_t$ reaches $\mathcal{F}$ only by way of
 # the loss that $\mathcal{G}$ writes. The paper tries the direct way too, as an addition: Exp. III of its Table 3, with
-# lower values than the full method on all six fusion metrics.
+# lower values than the full method on all six fusion metrics. By the task's own measure, on scenes with a known answer,
+# it is the other way round: {doc}`read_44_mechanism` lets $\mathcal{F}$ follow both.

@@ -116,5 +116,7 @@ for experiment, what, arm, base in (
 display(Markdown(format_table(("Exp.", "what is compared", "without", "with", "difference per seed"), rows)))
 
 # %% [markdown]
-# Experiments III and IV were not run, and Table 3 itself, fusion metrics on FMB, was not repeated: it needs the data set
-# and a GPU.
+# Experiment IV was not run: the paper leaves open by which loss $\mathcal{F}$ then moves. Nor was Table 3 itself repeated,
+# fusion metrics on FMB: it needs the data set and a GPU. Experiment III asks another question here than there: the paper
+# adds $\mathcal{L}_t$ to the learned loss and looks at fusion metrics; the study adds it to the plain loss and looks at the
+# task.
