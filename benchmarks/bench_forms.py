@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch._inductor.config
 from costs import timed_steps
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
@@ -80,6 +81,7 @@ def measure_form(
     """The life of one form's process."""
     warnings.simplefilter("ignore")  # of the compiler's own parts
     keep_freed_memory()
+    torch._inductor.config.fallback_random = True  # the same dropout as eager, or no gradient could be compared
     try:
         trainer = build(task, size, method, device)
         start = time.perf_counter()
