@@ -14,7 +14,7 @@
 # better for the task, and if not, where is the signal lost and what brings it back.
 #
 # **What it needs.** A few seconds: it reads `results/mechanism.json` and `results/mechanism_signal.json`. The runs
-# behind them take about two hours on one core (`python benchmarks/mechanism.py run`, then `collect`, and
+# behind them take some hours on one core (`python benchmarks/mechanism.py run`, then `collect`, and
 # `python benchmarks/mechanism_signal.py`). Their questions, arms and tolerances were
 # [written down before them](../book/reproduce/mechanism_plan.md).
 

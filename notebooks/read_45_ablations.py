@@ -113,7 +113,7 @@ for experiment, what, arm, base in (
         )
     else:
         rows.append((experiment, what, "not run", "not run", ""))
-display(Markdown(format_table(("Exp.", "what is compared", "without", "with", "difference per seed"), rows)))
+display(Markdown(format_table(("Exp.", "what is compared", "base", "changed", "difference per seed"), rows)))
 
 # %% [markdown]
 # Experiment IV was not run: the paper leaves open by which loss $\mathcal{F}$ then moves. Nor was Table 3 itself repeated,
