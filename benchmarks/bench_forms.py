@@ -75,13 +75,26 @@ def gradient(trainer: Trainer) -> np.ndarray:
     return torch.cat([g.flatten() for g in found.values()]).double().cpu().numpy()
 
 
+def sensitivity(task: str, size: int) -> float:
+    """How far the gradient moves, relative, where F's weights change by one part in a million: as by rounding."""
+    trainer = build(task, size, "forward", "cpu")
+    before = gradient(trainer)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for p in trainer.F.parameters():
+            p.mul_(1 + 1e-6 * torch.randn_like(p))
+    return float(f"{np.linalg.norm(gradient(trainer) - before) / np.linalg.norm(before):.1e}")
+
+
 def measure_form(
     pipe: Connection, task: str, size: int, form: str, method: str, device: str, rounds: int
 ) -> None:
     """The life of one form's process."""
     warnings.simplefilter("ignore")  # of the compiler's own parts
     keep_freed_memory()
-    torch._inductor.config.fallback_random = True  # the same dropout as eager, or no gradient could be compared
+    torch._inductor.config.fallback_random = (
+        True  # the same dropout as eager, or no gradient could be compared
+    )
     try:
         trainer = build(task, size, method, device)
         start = time.perf_counter()
@@ -162,8 +175,14 @@ def main() -> None:
         tqdm.write(json.dumps(row))
     report = {
         "what": "median seconds per step at batch 2, pairs in memory; first_s: the first meta-gradient, with "
-        "whatever is compiled; distance_of_gradient: relative, from the eager forward form",
+        "whatever is compiled; distance_of_gradient: relative, from the eager forward form; sensitivity: the same "
+        "distance where F's weights change by one part in a million",
         "rows": rows,
+        "sensitivity": [
+            {"task": t, "crop_px": s, "distance": sensitivity(t, s)}
+            for t in options.tasks
+            for s in options.sizes
+        ],
         "counted": {task: counted(task, 256) for task in options.tasks},
         "counted_px": 256,
         "threads": int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())),
