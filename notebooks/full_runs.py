@@ -217,6 +217,10 @@ figure.legend(
 )
 sns.despine(figure)
 
+# %% [markdown]
+# Detection's task loss rises at first. YOLOv8's loss weights each box's error by how well boxes fit already, and divides
+# by the sum of these weights only where it exceeds one: while hardly anything fits, hardly anything is counted.
+
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 HEADLINE = {"segmentation": ("mAcc", "mIoU"), "detection": ("mAP50", "mAP75")}
 for scale in SCALES:
