@@ -45,7 +45,8 @@ def said(made: dict) -> str:
 # ## The command
 #
 # ```
-# python benchmarks/bench_forms.py --device cuda --sizes 256 --out results/bench_forms_cuda.json
+# python benchmarks/bench_forms.py --device cuda --sizes 256 \
+#   --out results/bench_forms_cuda.json
 # python scripts/full_runs.py --device cuda --workers 16
 # ```
 #
@@ -128,13 +129,13 @@ for task, seconds in epoch.items():
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 header = (
     "task",
-    "crop",
+    "crop, px",
     "form",
     "meta-gradient",
-    "meta-step",
-    "fusion step",
-    "first step",
-    "peak memory",
+    "meta-step, ms",
+    "fusion step, ms",
+    "first, s",
+    "peak, GB",
     "distance",
 )
 for name in ("bench_forms.json", "bench_forms_cuda.json"):
@@ -143,12 +144,12 @@ for name in ("bench_forms.json", "bench_forms_cuda.json"):
         continue
     rows = [
         (
-            r["task"], f"{r['crop_px']} px", r["form"], r["method"].replace("_", " "),
-            f"{1000 * r['meta_step_s']:.0f} ms", f"{1000 * r['fusion_step_s']:.0f} ms",
-            f"{r['first_s']:.0f} s", f"{r['peak_MB'] / 1000:.1f} GB", f"{r['distance_of_gradient']:.0e}",
+            r["task"], str(r["crop_px"]), r["form"], r["method"].replace("_", " "),
+            f"{1000 * r['meta_step_s']:.0f}", f"{1000 * r['fusion_step_s']:.0f}",
+            f"{r['first_s']:.0f}", f"{r['peak_MB'] / 1000:.1f}", f"{r['distance_of_gradient']:.0e}",
         )
         if "fault" not in r
-        else (r["task"], f"{r['crop_px']} px", r["form"], r["method"], r["fault"], "", "", "", "")
+        else (r["task"], str(r["crop_px"]), r["form"], r["method"], r["fault"], "", "", "", "")
         for r in measured["rows"]
     ]  # fmt: skip
     display(Markdown(format_table(header, rows)))
@@ -173,7 +174,8 @@ for row in forms["sensitivity"]:
 # *full* is the scale above. *reduced* is the same command on a processor, which proves the way and not the result:
 #
 # ```
-# python scripts/full_runs.py --preset tour --set '{"L": 3}' --downstream small --minutes 2 --out runs/reduced --results results/reduced
+# python scripts/full_runs.py --preset tour --set '{"L": 3}' --downstream small --minutes 2 \
+#   --out runs/reduced --results results/reduced
 # ```
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
