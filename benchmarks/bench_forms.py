@@ -2,7 +2,8 @@
 
 Which form is the fastest depends on the device: run this first on a new one, then choose. Every form is a
 process of its own; its meta-gradient of theta_G is compared with that of the eager form on the same pairs and
-the same random numbers. A form that fails is reported with its reason.
+the same random numbers; `gradient_sensitivity.py` says how far rounding alone moves it. A form that fails is
+reported with its reason.
 
     python benchmarks/bench_forms.py                         # this processor; compiling takes minutes
     python benchmarks/bench_forms.py --device cuda --sizes 256 --out results/bench_forms_cuda.json
@@ -12,18 +13,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import time
 import warnings
 from collections import Counter
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch._inductor.config
 from costs import timed_steps
+from measure import in_a_process
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
@@ -75,26 +75,12 @@ def gradient(trainer: Trainer) -> np.ndarray:
     return torch.cat([g.flatten() for g in found.values()]).double().cpu().numpy()
 
 
-def sensitivity(task: str, size: int) -> float:
-    """How far the gradient moves, relative, where F's weights change by one part in a million: as by rounding."""
-    trainer = build(task, size, "forward", "cpu")
-    before = gradient(trainer)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for p in trainer.F.parameters():
-            p.mul_(1 + 1e-6 * torch.randn_like(p))
-    return float(f"{np.linalg.norm(gradient(trainer) - before) / np.linalg.norm(before):.1e}")
-
-
-def measure_form(
-    pipe: Connection, task: str, size: int, form: str, method: str, device: str, rounds: int
-) -> None:
-    """The life of one form's process."""
+def measure_form(task: str, size: int, form: str, method: str, device: str, rounds: int) -> dict[str, object]:
+    """One form, in its own process; where it cannot be done, the reason."""
     warnings.simplefilter("ignore")  # of the compiler's own parts
     keep_freed_memory()
-    torch._inductor.config.fallback_random = (
-        True  # the same dropout as eager, or no gradient could be compared
-    )
+    # the same dropout as eager, or no gradient could be compared
+    torch._inductor.config.fallback_random = True
     try:
         trainer = build(task, size, method, device)
         start = time.perf_counter()
@@ -105,17 +91,14 @@ def measure_form(
         first = time.perf_counter() - start
         medians, memory = timed_steps(trainer, rounds, skipped=3)
     except Exception as error:  # a form that this device or compiler cannot do is a result too
-        pipe.send({"fault": f"{type(error).__name__}: {error}".splitlines()[0][:200], "gradient": None})
-        return
-    pipe.send(
-        {
-            "meta_step_s": round(medians["meta"], 4),
-            "fusion_step_s": round(medians["fusion"], 4),
-            "first_s": round(first, 1),
-            "peak_MB": round(memory),
-            "gradient": g,
-        }
-    )
+        return {"fault": f"{type(error).__name__}: {error}".splitlines()[0][:200], "gradient": None}
+    return {
+        "meta_step_s": round(medians["meta"], 4),
+        "fusion_step_s": round(medians["fusion"], 4),
+        "first_s": round(first, 1),
+        "peak_MB": round(memory),
+        "gradient": g,
+    }
 
 
 def counted(task: str, size: int) -> dict[str, dict[str, float]]:
@@ -154,17 +137,11 @@ def main() -> None:
     forms = [("eager", "forward"), ("eager", "double_backward"), ("compiled", "forward")]
     if options.device.startswith("cuda"):
         forms.append(("CUDA graphs", "forward"))
-    watch, rows, context = Stopwatch(), [], multiprocessing.get_context("spawn")
+    watch, rows = Stopwatch(), []
     cases = [(t, s, *f) for t in options.tasks for s in options.sizes for f in forms]
     for task, size, form, method in tqdm(cases, unit="form"):
-        ours, theirs = context.Pipe()
-        process = context.Process(
-            target=measure_form, args=(theirs, task, size, form, method, options.device, options.rounds)
-        )
-        process.start()
-        theirs.close()
-        row = {"task": task, "crop_px": size, "form": form, "method": method} | ours.recv()
-        process.join()
+        found = in_a_process(measure_form, task, size, form, method, options.device, options.rounds)
+        row = {"task": task, "crop_px": size, "form": form, "method": method} | found
         g = row.pop("gradient")
         if form == "eager" and method == "forward":
             reference = g
@@ -175,14 +152,8 @@ def main() -> None:
         tqdm.write(json.dumps(row))
     report = {
         "what": "median seconds per step at batch 2, pairs in memory; first_s: the first meta-gradient, with "
-        "whatever is compiled; distance_of_gradient: relative, from the eager forward form; sensitivity: the same "
-        "distance where F's weights change by one part in a million",
+        "whatever is compiled; distance_of_gradient: relative, from the eager forward form",
         "rows": rows,
-        "sensitivity": [
-            {"task": t, "crop_px": s, "distance": sensitivity(t, s)}
-            for t in options.tasks
-            for s in options.sizes
-        ],
         "counted": {task: counted(task, 256) for task in options.tasks},
         "counted_px": 256,
         "threads": int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())),

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import statistics
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
-from measure import peak_memory
+from measure import in_a_process, peak_memory
 from tqdm import tqdm
 
 from tdfusion.config import PRESETS, TASKS, VARIANTS, make_config
@@ -29,30 +27,28 @@ from tdfusion.train import Trainer
 OUT = Path(__file__).resolve().parents[1] / "results" / "costs.json"
 
 
-def measure_case(pipe: Connection, preset: str, variant: str, task: str, device: str, rounds: int) -> None:
-    """The life of one case's process."""
+def measure_case(preset: str, variant: str, task: str, device: str, rounds: int) -> dict[str, object]:
+    """One case, in its own process."""
     keep_freed_memory()
     config = make_config(preset, variant, task=task, device=device)
     trainer = Trainer(config)
     medians, memory = timed_steps(trainer, rounds)
     epoch = trainer.supply.meta_steps * medians["meta"] + trainer.supply.fusion_steps * medians["fusion"]
-    pipe.send(
-        {
-            "preset": preset,
-            "variant": variant,
-            "task": task,
-            "crop_px": config.crop,
-            "batch": config.batch * (2 if config.swap else 1),
-            "meta_step_s": round(medians["meta"], 4),
-            "fusion_step_s": round(medians["fusion"], 4),
-            "peak_MB": round(memory),
-            "L": config.L,
-            "M": trainer.supply.meta_steps,
-            "N": trainer.supply.fusion_steps,
-            "epoch_s": round(epoch, 1),
-            "run_s": round(config.L * epoch, 1),
-        }
-    )
+    return {
+        "preset": preset,
+        "variant": variant,
+        "task": task,
+        "crop_px": config.crop,
+        "batch": config.batch * (2 if config.swap else 1),
+        "meta_step_s": round(medians["meta"], 4),
+        "fusion_step_s": round(medians["fusion"], 4),
+        "peak_MB": round(memory),
+        "L": config.L,
+        "M": trainer.supply.meta_steps,
+        "N": trainer.supply.fusion_steps,
+        "epoch_s": round(epoch, 1),
+        "run_s": round(config.L * epoch, 1),
+    }
 
 
 def timed_steps(trainer: Trainer, rounds: int, skipped: int = 1) -> tuple[dict[str, float], float]:
@@ -86,15 +82,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     watch, rows = Stopwatch(), []
-    context = multiprocessing.get_context("spawn")
     cases = [(p, v, t) for p in PRESETS for v in VARIANTS for t in TASKS]
     for case in tqdm(cases, unit="case"):
-        ours, theirs = context.Pipe()
-        process = context.Process(target=measure_case, args=(theirs, *case, options.device, options.rounds))
-        process.start()
-        theirs.close()
-        rows.append(ours.recv())
-        process.join()
+        rows.append(in_a_process(measure_case, *case, options.device, options.rounds))
         print(
             "{preset} {variant} {task}: meta {meta_step_s} s, fusion {fusion_step_s} s, {peak_MB} MB".format(
                 **rows[-1]

@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -107,6 +108,17 @@ def _serve(pipe: Connection, case: Case, build: Callable[[Case], Call]) -> None:
         values = call()
         pipe.send(time.perf_counter() - start)
     pipe.send((peak_memory(), before, values))
+
+
+def in_a_process(work: Callable[..., dict], *arguments: object) -> dict:
+    """``work(*arguments)`` in a fresh process of its own, so that its peak memory is its own.
+
+    Raises:
+        Exception: whatever the process raised; BrokenProcessPool where it died.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def peak_memory() -> float:

@@ -156,10 +156,11 @@ for name in ("bench_forms.json", "bench_forms_cuda.json"):
     print(f"{said(measured['provenance'])}; {measured['threads']} threads")
 
 # %% tags=["hide-input"]
-for row in forms["sensitivity"]:
-    print(
-        f"{row['task']}, {row['crop_px']} px: F's weights changed by one part in a million move the gradient by {row['distance']:.0e}"
-    )
+rounding = read("gradient_sensitivity.json")
+print("F's weights changed by one part in a million move the gradient (three draws) by")
+for row in rounding["rows"]:
+    print(f"{row['task']}, {row['crop_px']} px: {', '.join(f'{d:.0e}' for d in row['distances'])}")
+print(said(rounding["provenance"]))
 
 # %% [markdown]
 # On this processor compiling gains nothing that is worth its minutes, so the library has no such setting; a GPU, which

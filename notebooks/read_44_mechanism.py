@@ -124,7 +124,7 @@ figure = dots(
 
 # %% [markdown]
 # The dashed line is $w = 1/2$. *Oracle mix* takes each pixel from its good image, without any network in between. The
-# gradient term costs a good part of it: the more $\alpha$, the less the weights decide. An $\mathcal{F}$ that is *not
+# gradient term costs a good part of it: the oracle's score falls as $\alpha$ grows. An $\mathcal{F}$ that is *not
 # centred* may lean to one image as a whole; *small* is the paper's form of $\mathcal{F}$ with width 8.
 #
 # ## What the paper's recipe does here

@@ -28,13 +28,8 @@ from tdfusion.data.files import write_text
 from tdfusion.errors import InputError
 from tdfusion.weights import write_safetensors
 
-MAY_CHANGE = (
-    "L",
-    "device",
-    "workers",
-    "root",
-    "snapshots",
-)  # in a resumed run, without changing a number before
+# in a resumed run, without changing a number before
+MAY_CHANGE = ("L", "device", "workers", "root", "snapshots")
 
 
 class RunFolder:

@@ -35,8 +35,10 @@ def call(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def pieces(tmp_path_factory) -> Path:
-    """Two pieces: a training run and its first judge."""
+    """Three pieces: a training run that is cut off after a step, the rest of it, and its first judge."""
     folder = tmp_path_factory.mktemp("full")
+    assert call(folder, "--pieces", "1", "--minutes", "0.00001").returncode == 75
+    assert call(folder, "--dry-run").stdout.startswith("goes on  segmentation-paper-seed0")
     done = call(folder, "--pieces", "2")
     assert done.returncode == 75, done.stderr  # four judges are left
     return folder
@@ -58,6 +60,8 @@ def test_what_the_book_shows_is_collected(pieces: Path) -> None:
     ]
     meta, fusion = json.loads((kept / "epochs.json").read_text())
     assert (meta["phase"], meta["steps"], fusion["phase"], fusion["steps"]) == ("meta", 1, "fusion", 2)
+    made = json.loads((kept / "provenance.json").read_text())
+    assert len(made["pieces"]) == 2
     assert fusion["L_f"] == pytest.approx((history[1]["L_f"] + history[2]["L_f"]) / 2)
     (judge,) = json.loads((pieces / "results" / "downstream.json").read_text())
     assert (judge["source"], judge["config"]["source"]) == ("infrared", "infrared")

@@ -230,6 +230,7 @@ def test_pairs_read_ahead_by_workers_change_no_number() -> None:
     histories = []
     for workers in (0, 2):
         trainer = Trainer(make_config("smoke", L=1, M=1, N=2, workers=workers))
+        assert len(trainer.pairs.source._kept) == (len(trainer.pairs) if workers else 0)
         trainer.run(progress=False)
         histories.append(trainer.history)
     assert histories[0] == histories[1]

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
 
 import torch
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from tdfusion.data.pair import Pair
-
-
-class Source(Protocol):
-    """Where pairs come from, before any geometry: a published data set or synthetic scenes."""
-
-    task: str
-    classes: tuple[str, ...]
-    names: tuple[str, ...]
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Pair: ...
+from tdfusion.data.pair import Pair, Source
 
 
 class KeptSource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -38,6 +39,18 @@ class Pair:
     def size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         return self.ir.shape[-2], self.ir.shape[-1]
+
+
+class Source(Protocol):
+    """Where pairs come from, before any geometry: a published data set or synthetic scenes."""
+
+    task: str
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Pair: ...
 
 
 @dataclass(frozen=True)

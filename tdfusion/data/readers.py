@@ -21,9 +21,9 @@ from tdfusion.data import geometry
 from tdfusion.data.annotations import BoxLabels, read_boxes, read_mask
 from tdfusion.data.images import read_gray, read_visible
 from tdfusion.data.index import Index, PairFiles, index_split
-from tdfusion.data.kept import KeptSource, Source
+from tdfusion.data.kept import KeptSource
 from tdfusion.data.layouts import Layout, find_layout
-from tdfusion.data.pair import Pair
+from tdfusion.data.pair import Pair, Source
 from tdfusion.data.scenes import BOX_CLASSES, CLASSES, SynthRoad
 from tdfusion.errors import InputError
 
