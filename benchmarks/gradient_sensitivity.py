@@ -1,4 +1,4 @@
-"""How far rounding alone moves the meta-gradient; writes results/gradient_sensitivity.json. Half a minute.
+"""How far rounding alone moves the meta-gradient; writes results/gradient_sensitivity.json. A minute or two.
 
 F's weights change by about one part in a million, as by a rounding error, and the gradient of theta_G is compared
 with the one before. Two programs that compute the same thing cannot be expected to agree better.
