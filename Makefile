@@ -57,7 +57,7 @@ sync: $(ENV)
 	@$(BIN)/jupytext --update --to ipynb notebooks/*.py
 
 bench: $(ENV)
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(QUIET) $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(QUIET) $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
 
 lock: $(ENV)
 	@$(BIN)/python -m pip install --quiet uv

@@ -5,8 +5,8 @@ process of its own; its meta-gradient of theta_G is compared with that of the ea
 the same random numbers; `gradient_sensitivity.py` says how far rounding alone moves it. A form that fails is
 reported with its reason.
 
-    python benchmarks/bench_forms.py                         # this processor; compiling takes minutes
-    python benchmarks/bench_forms.py --device cuda --sizes 256 --out results/bench_forms_cuda.json
+    python -m benchmarks.bench_forms                         # this processor; compiling takes minutes
+    python -m benchmarks.bench_forms --device cuda --sizes 256 --out results/bench_forms_cuda.json
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch._inductor.config
-from costs import timed_steps
-from measure import in_a_process
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from benchmarks.costs import timed_steps
+from benchmarks.measure import in_a_process
 from tdfusion.config import TASKS, make_config
-from tdfusion.data.files import write_text
-from tdfusion.provenance import Stopwatch, provenance
-from tdfusion.runtime import keep_freed_memory
+from tdfusion.files import write_text
+from tdfusion.runs.memory import keep_freed_memory
+from tdfusion.runs.provenance import Stopwatch, provenance
 from tdfusion.train import Trainer
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "bench_forms.json"

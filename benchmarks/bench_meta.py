@@ -2,7 +2,7 @@
 
 Time per step and peak memory, each contestant in a process of its own, all of a group taking turns round by
 round (`measure.py`). The plain form is `plain_meta.py` on the networks of `plain_networks.py`. Every
-contestant runs twice: with memory that is freed kept by the process (`tdfusion.runtime.keep_freed_memory`,
+contestant runs twice: with memory that is freed kept by the process (`tdfusion.runs.memory.keep_freed_memory`,
 which the library's commands and notebooks switch on), and without (a script's default).
 
 About ten minutes, 23 GB of memory for the largest size (sizes that do not fit are left out, and named).
@@ -20,17 +20,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measure import Call, Case, Measured, available_memory, side_by_side
-from plain_meta import plain_meta_gradient
-from plain_networks import PlainFusionNet, PlainLossNet
 from tqdm import tqdm
 
+from benchmarks.measure import Call, Case, Measured, available_memory, side_by_side
 from tdfusion.config import TrainConfig
 from tdfusion.data.pair import Batch
 from tdfusion.losses import fusion_loss
 from tdfusion.meta import meta_gradient
 from tdfusion.models import FusionNet, LossNet
-from tdfusion.provenance import Stopwatch, provenance
+from tdfusion.reference.double_backward import plain_meta_gradient
+from tdfusion.reference.networks import PlainFusionNet, PlainLossNet
+from tdfusion.runs.provenance import Stopwatch, provenance
 from tdfusion.tasks import build_task
 
 ROOT = Path(__file__).resolve().parents[1]

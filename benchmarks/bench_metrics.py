@@ -24,12 +24,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from reference_metrics import qabf, reference_metrics, scd, spatial_frequency, structural_similarity, vifp
-from reference_metrics import entropy as reference_entropy
+from tdfusion.reference.metrics import (
+    qabf,
+    reference_metrics,
+    scd,
+    spatial_frequency,
+    structural_similarity,
+    vifp,
+)
+from tdfusion.reference.metrics import entropy as reference_entropy
 
 import tdfusion.metrics as ours
 from tdfusion.evaluate import evaluate_folder
-from tdfusion.provenance import Stopwatch, provenance
+from tdfusion.runs.provenance import Stopwatch, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -3,7 +3,7 @@
 Every case runs in a process of its own: seconds per meta-step and per fusion step (medians; the first round
 is left out), peak memory. Whole runs are computed from them, not run, and the file says so.
 
-    python benchmarks/costs.py            # this machine; --device cuda on another
+    python -m benchmarks.costs            # this machine; --device cuda on another
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import time
 from pathlib import Path
 
 import torch
-from measure import in_a_process, peak_memory
 from tqdm import tqdm
 
+from benchmarks.measure import in_a_process, peak_memory
 from tdfusion.config import PRESETS, TASKS, VARIANTS, make_config
-from tdfusion.data.files import write_text
-from tdfusion.provenance import Stopwatch, provenance
-from tdfusion.runtime import keep_freed_memory
+from tdfusion.files import write_text
+from tdfusion.runs.memory import keep_freed_memory
+from tdfusion.runs.provenance import Stopwatch, provenance
 from tdfusion.train import Trainer
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "costs.json"

@@ -3,7 +3,7 @@
 F's weights change by about one part in a million, as by a rounding error, and the gradient of theta_G is compared
 with the one before. Two programs that compute the same thing cannot be expected to agree better.
 
-    python benchmarks/gradient_sensitivity.py
+    python -m benchmarks.gradient_sensitivity
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_forms import build, gradient
 from tqdm import tqdm
 
+from benchmarks.bench_forms import build, gradient
 from tdfusion.config import TASKS
-from tdfusion.data.files import write_text
-from tdfusion.provenance import Stopwatch, provenance
+from tdfusion.files import write_text
+from tdfusion.runs.provenance import Stopwatch, provenance
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "gradient_sensitivity.json"
 SIZES, CHANGE, SEEDS = (32, 128), 1e-6, (0, 1, 2)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tdfusion.runtime import keep_freed_memory
+from tdfusion.runs.memory import keep_freed_memory
 
 Call = Callable[[], dict[str, np.ndarray]]  # what is timed; returns the values to compare, by name
 
@@ -34,7 +34,7 @@ class Case:
     height: int  # px
     width: int  # px
     threads: int
-    kept: bool  # with `tdfusion.runtime.keep_freed_memory`
+    kept: bool  # with `tdfusion.runs.memory.keep_freed_memory`
     task: str | None = None  # T, where there is one
 
 

@@ -27,7 +27,7 @@ import seaborn as sns
 from IPython.display import Markdown, display
 
 import tdfusion
-from tdfusion.tables import format_table
+from tdfusion.results.paper import format_table
 
 RESULTS = Path(tdfusion.__file__).parents[1] / "results"
 meta = json.loads((RESULTS / "bench_meta.json").read_text())
@@ -126,7 +126,7 @@ print(f"{sum(row[-1] == 'met' for row in rows)} of {len(rows)} met")
 # torch.autograd.grad(L_t, theta_G)
 # ```
 #
-# (`benchmarks/plain_meta.py` and `benchmarks/plain_networks.py`, complete.) The library differentiates in forward
+# (`tdfusion/reference/double_backward.py` and `tdfusion/reference/networks.py`, complete.) The library differentiates in forward
 # mode instead, which [Sec. 3.4](read_34_meta.ipynb) derives. The last column of the table says how far the two gradients
 # are apart in single precision; [Sec. 3.7](read_37_theory.ipynb) compares them in double.
 
@@ -300,7 +300,7 @@ display(Markdown(format_table(("", "", "median", "peak memory"), rows)))
 # ## The six metrics
 #
 # Beside VIF from sewar, SSIM from scikit-image, edges by scipy's convolution and the rest in plain numpy
-# (`benchmarks/reference_metrics.py`), in one process on one thread, in turn, on the same generated pair.
+# (`tdfusion/reference/metrics.py`), in one process on one thread, in turn, on the same generated pair.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot with quartile bars on a logarithmic axis: milliseconds per pair of each metric and of all six, for tdfusion and for the reference libraries"}, "figure": {"caption": "Processor time per pair (logarithmic): medians and quartiles.", "name": "fig-bench-metrics"}}
 figure, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")

@@ -22,7 +22,7 @@ import numpy as np
 from IPython.display import Markdown, display
 
 import tdfusion
-from tdfusion.tables import format_table
+from tdfusion.results.paper import format_table
 
 results = Path(tdfusion.__file__).parents[1] / "results"
 study = json.loads((results / "mechanism.json").read_text())

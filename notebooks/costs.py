@@ -12,7 +12,7 @@
 # **What this page shows.** Time and memory of a step of each phase, by preset, variant and task, and what a whole run
 # comes to; and the runs that the book itself rests on, with what they took.
 #
-# **What it needs.** Nothing: it reads `results/`. To measure your own machine: `python benchmarks/costs.py`, with
+# **What it needs.** Nothing: it reads `results/`. To measure your own machine: `python -m benchmarks.costs`, with
 # `--device cuda` on a GPU.
 
 # %% tags=["hide-input"]
@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 
 import tdfusion
-from tdfusion.tables import format_table
+from tdfusion.results.paper import format_table
 
 results = Path(tdfusion.__file__).parents[1] / "results"
 costs = json.loads((results / "costs.json").read_text())

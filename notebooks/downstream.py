@@ -56,9 +56,9 @@ from PIL import Image
 
 from tdfusion.downstream import make_downstream_config, open_source, retrain
 from tdfusion.downstream.prepare import as_T_sees, open_split
-from tdfusion.figures_downstream import fig3_layout, fig4_layout
-from tdfusion.notebooks import check_parameters
-from tdfusion.runtime import keep_freed_memory
+from tdfusion.figures.downstream import fig3_layout, fig4_layout
+from tdfusion.runs.parameters import check_parameters
+from tdfusion.runs.memory import keep_freed_memory
 
 check_parameters(
     globals(), "dataset", "root", "task", "source", "preset", "seed", "device", "settings", "out", "shown"
@@ -102,7 +102,7 @@ print(*sorted(path.name for path in folder.iterdir()))
 # ## What T says
 
 # %% tags=["hide-input"]
-from tdfusion.data.scenes import PALETTE
+from tdfusion.data.synthroad.scenes import PALETTE
 
 view = open_source(config.source, stretch=config.stretch, device=config.device)
 opened = open_split(config, "test")

@@ -24,9 +24,9 @@ from pathlib import Path
 import torch
 
 import tdfusion
-from tdfusion.data.scenes import CONDITIONS, SynthRoad
+from tdfusion.data.synthroad.scenes import CONDITIONS, SynthRoad
 from tdfusion.explorers import FusionLens, LossLandscape, MetricPlayground, WeightsExplorer
-from tdfusion.figures import visible_rgb
+from tdfusion.figures.panels import visible_rgb
 from tdfusion.fuse import fuse
 from tdfusion.models import FusionNet
 

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from tdfusion.config import make_config
 from tdfusion.data.pair import Batch, Pair
 from tdfusion.data.readers import PairDataset
-from tdfusion.figures import history_curves, image_row
+from tdfusion.figures.panels import history_curves, image_row
 from tdfusion.fuse import fuse
-from tdfusion.runtime import keep_freed_memory
+from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.train import Trainer
 
 _ = keep_freed_memory()

@@ -26,7 +26,7 @@ from IPython.display import Markdown, display
 
 import tdfusion
 from tdfusion.config import make_config
-from tdfusion.tables import format_table
+from tdfusion.results.paper import format_table
 
 results = Path(tdfusion.__file__).parents[1] / "results"
 
@@ -45,9 +45,9 @@ def said(made: dict) -> str:
 # ## The command
 #
 # ```
-# python benchmarks/bench_forms.py --device cuda --sizes 256 \
+# python -m benchmarks.bench_forms --device cuda --sizes 256 \
 #   --out results/bench_forms_cuda.json
-# python scripts/full_runs.py --device cuda --workers 16
+# python -m studies.full_runs --device cuda --workers 16
 # ```
 #
 # The first line measures a training step in each form (below) and takes minutes. The second one makes everything else:
@@ -176,7 +176,7 @@ print(said(rounding["provenance"]))
 # *full* is the scale above. *reduced* is the same command on a processor, which proves the way and not the result:
 #
 # ```
-# python scripts/full_runs.py --preset tour --set '{"L": 3}' --downstream small --minutes 2 \
+# python -m studies.full_runs --preset tour --set '{"L": 3}' --downstream small --minutes 2 \
 #   --out runs/reduced --results results/reduced
 # ```
 

@@ -25,8 +25,8 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 import torch
 
-from tdfusion.data.scenes import SynthRoad, oracle_weights
-from tdfusion.figures import image_row, visible_rgb
+from tdfusion.data.synthroad.scenes import SynthRoad, oracle_weights
+from tdfusion.figures.panels import image_row, visible_rgb
 from tdfusion.losses import fusion_loss, gradient_loss, intensity_loss, sobel, target_gradient
 
 scenes = SynthRoad(split="test", length=40, size=(120, 160), seed=0)

@@ -35,11 +35,11 @@ from scipy.stats import binom
 
 from tdfusion.data.pair import collate
 from tdfusion.data.samplers import disjoint_subsets
-from tdfusion.data.scenes import CLASSES, SynthRoad
+from tdfusion.data.synthroad.scenes import CLASSES, SynthRoad
 from tdfusion.losses import fusion_loss
 from tdfusion.meta import call, inner_update_F, inner_update_T, values
 from tdfusion.models import FusionNet
-from tdfusion.tables import format_table
+from tdfusion.results.paper import format_table
 from tdfusion.tasks.segmentation import SegmentationTask
 
 blue, orange = sns.color_palette("colorblind")[:2]

@@ -37,8 +37,8 @@ import torch
 from IPython.display import Markdown, display
 
 from tdfusion.data.pair import Batch, collate
-from tdfusion.data.scenes import CLASSES, SynthRoad
-from tdfusion.figures import image_row, visible_rgb
+from tdfusion.data.synthroad.scenes import CLASSES, SynthRoad
+from tdfusion.figures.panels import image_row, visible_rgb
 from tdfusion.losses import fusion_loss
 from tdfusion.meta import (
     NormalisedGradient,
@@ -53,8 +53,8 @@ from tdfusion.meta import (
     values,
 )
 from tdfusion.models import FusionNet, LossNet
-from tdfusion.runtime import keep_freed_memory
-from tdfusion.tables import format_table
+from tdfusion.runs.memory import keep_freed_memory
+from tdfusion.results.paper import format_table
 from tdfusion.tasks.segmentation import SegmentationTask
 
 keep_freed_memory()

@@ -28,9 +28,9 @@ from torch import nn
 from tdfusion.config import make_config
 from tdfusion.data.readers import open_dataset
 from tdfusion.data.samplers import disjoint_subsets
-from tdfusion.data.scenes import oracle_weights
-from tdfusion.figures import image_row, visible_rgb
-from tdfusion.runtime import keep_freed_memory
+from tdfusion.data.synthroad.scenes import oracle_weights
+from tdfusion.figures.panels import image_row, visible_rgb
+from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.train import Trainer
 
 keep_freed_memory()

@@ -113,15 +113,16 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import tdfusion
-from tdfusion.data.scenes import SynthRoad
+from tdfusion.data.synthroad.scenes import SynthRoad
 from tdfusion.models import FusionNet, LossNet
 from tdfusion.tasks import build_task
 from tdfusion.weights import released_name
 
 ROOT = Path(tdfusion.__file__).parents[1]
-sys.path.append(str(ROOT / "benchmarks"))
-from plain_networks import PlainFusionNet, PlainLossNet
-from tiling import fuse_in_tiles
+from tdfusion.reference.networks import PlainFusionNet, PlainLossNet
+
+sys.path.append(str(ROOT))
+from studies.tiling import fuse_in_tiles
 
 torch.manual_seed(0)
 F, G = FusionNet(), LossNet()
@@ -298,7 +299,7 @@ for row in json.loads((ROOT / "results" / "tiling.json").read_text()):
 # %% [markdown]
 # All for 2x2 tiles. The first lines are this page's untrained network. The others are the authors' weights of
 # reference [5] on two MSRS pairs of 640x480 pixels, by margin: the largest and the mean change of the fused image.
-# They come from `benchmarks/tiling.py`, which needs the real pairs. With a margin, about ten gray levels remain at the
+# They come from `studies/tiling.py`, which needs the real pairs. With a margin, about ten gray levels remain at the
 # worst pixel, and they do not vanish as the margin grows.
 #
 # Training has the same trait. $\mathcal{L}_f$ is computed on crops, of 256 pixels in the released code and in ours,
@@ -323,7 +324,7 @@ for row in json.loads((ROOT / "results" / "tiling.json").read_text()):
 # :nodoc:
 # ```
 #
-# `benchmarks/plain_networks.py` holds the same networks without any of this, written as one would first write them.
+# `tdfusion/reference/networks.py` holds the same networks without any of this, written as one would first write them.
 # The largest difference of the outputs, with parameters moved away from their initial ones and zeros:
 
 # %% tags=["hide-input"]

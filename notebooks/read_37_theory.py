@@ -37,8 +37,8 @@ from torch.func import functional_call, jacrev
 
 from tdfusion.config import make_config
 from tdfusion.data.pair import Batch, collate
-from tdfusion.data.scenes import SynthRoad
-from tdfusion.figures import image_row
+from tdfusion.data.synthroad.scenes import SynthRoad
+from tdfusion.figures.panels import image_row
 from tdfusion.losses import fusion_loss, intensity_loss
 from tdfusion.meta import (
     call,

@@ -33,13 +33,13 @@ from matplotlib.patches import Patch, Rectangle
 
 import tdfusion
 from tdfusion.data import open_dataset
-from tdfusion.data.commands import describe
+from tdfusion.commands.data import describe
 from tdfusion.data.layouts import LAYOUTS
-from tdfusion.data.scenes import BOX_CLASSES, CLASSES, CONDITIONS, OPTIMUM, PALETTE, SynthRoad
+from tdfusion.data.synthroad.scenes import BOX_CLASSES, CLASSES, CONDITIONS, OPTIMUM, PALETTE, SynthRoad
 from tdfusion.data.splits import split_checksum
 from tdfusion.errors import InputError
-from tdfusion.figures import image_row, visible_rgb
-from tdfusion.tables import format_table
+from tdfusion.figures.panels import image_row, visible_rgb
+from tdfusion.results.paper import format_table
 
 RESULTS = Path(tdfusion.__file__).parents[1] / "results"
 known = json.loads((RESULTS / "data_statistics.json").read_text())
@@ -433,7 +433,7 @@ gap = headroom["sources"]["oracle"]["miou_mean"] - best[0]
 print(f"oracle minus the best rule ({best[1]}): {100 * gap:+.1f} points of mIoU")
 
 # %% [markdown]
-# IoU in percent, means over seeds, with the sample standard deviation of the mIoU. `benchmarks/synthroad_headroom.py`
+# IoU in percent, means over seeds, with the sample standard deviation of the mIoU. `studies/headroom.py`
 # makes the table. The last line before this paragraph is the room that a learned choice has on this data, for this network and this many steps;
 # how much of it $\mathcal{G}$ finds is a question for Sec. 4.4.
 #

@@ -34,13 +34,13 @@ from scipy.ndimage import gaussian_filter
 
 import tdfusion
 from tdfusion.data.images import to_uint8
-from tdfusion.data.scenes import SynthRoad, oracle_weights
+from tdfusion.data.synthroad.scenes import SynthRoad, oracle_weights
 from tdfusion.errors import InputError
 from tdfusion.evaluate import BASELINES, fuse_baseline
-from tdfusion.figures import image_row
+from tdfusion.figures.panels import image_row
 from tdfusion.fuse import stretch
 from tdfusion.metrics import METRICS, all_metrics, measure, ssim, vif
-from tdfusion.tables import format_table, paper_table
+from tdfusion.results.paper import format_table, paper_table
 
 ROOT = Path(tdfusion.__file__).parents[1]
 scenes = SynthRoad(split="test", length=12, size=(192, 256), seed=0)

@@ -13,7 +13,7 @@
 # and the layout of Fig. 2 as a function.
 #
 # **What it needs.** Nothing but the library, a few seconds of CPU. The numbers of real pairs are read from
-# `results/real_pairs.json`, which `benchmarks/score_real_pairs.py` writes where the pairs are.
+# `results/real_pairs.json`, which `studies/real_pairs.py` writes where the pairs are.
 #
 # This page reproduces no row of Table 1. TDFusion's trained weights are not among the files at hand, and of its four
 # test sets we have parts of two. What is here are the authors' weights for the same architecture from an earlier
@@ -30,13 +30,13 @@ from IPython.display import Markdown, display
 
 import tdfusion
 from tdfusion.data.images import to_uint8
-from tdfusion.data.scenes import BOX_CLASSES, SynthRoad
+from tdfusion.data.synthroad.scenes import BOX_CLASSES, SynthRoad
 from tdfusion.evaluate import BASELINES, fuse_baseline
-from tdfusion.figures_fusion import fig2_layout
+from tdfusion.figures.fusion import fig2_layout
 from tdfusion.fuse import fuse
 from tdfusion.metrics import METRICS, measure
 from tdfusion.models import FusionNet
-from tdfusion.tables import format_table, paper_table
+from tdfusion.results.paper import format_table, paper_table
 
 ROOT = Path(tdfusion.__file__).parents[1]
 
@@ -180,7 +180,7 @@ for found in stored["datasets"].values():
 # Fig. 2 of the paper sets methods side by side on a few scenes and magnifies the same places in every panel. The
 # function takes any scenes, columns and boxes; all panels are drawn on the full range, so a dark result looks dark.
 #
-# ```{libcode} tdfusion.figures_fusion.fig2_layout
+# ```{libcode} tdfusion.figures.fusion.fig2_layout
 # ```
 #
 # Here it shows two synthetic scenes with the sources, the two simple rules, and an $\mathcal{F}$ trained by Algorithm 1

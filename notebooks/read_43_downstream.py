@@ -13,7 +13,7 @@
 # experiment on synthetic road scenes with several seeds a source, and the layouts of Fig. 3 and Fig. 4 as functions.
 #
 # **What it needs.** Nothing but the library, a few seconds of CPU. The retrained networks' scores are read from
-# `results/downstream_synthroad.json`, which `benchmarks/downstream_synthroad.py` makes in 20 to 25 minutes on one core.
+# `results/downstream_synthroad.json`, which `studies/downstream_synthroad.py` makes in 20 to 25 minutes on one core.
 #
 # No row of Table 2 is reproduced here. That takes the labelled data sets and a GPU; the commands are at the end.
 
@@ -26,11 +26,11 @@ import torch
 from IPython.display import Markdown, display
 
 import tdfusion
-from tdfusion.data.scenes import BOX_CLASSES, CLASSES, PALETTE, SynthRoad
+from tdfusion.data.synthroad.scenes import BOX_CLASSES, CLASSES, PALETTE, SynthRoad
 from tdfusion.downstream import open_source, segmentation_scores
 from tdfusion.downstream.prepare import as_T_sees
-from tdfusion.figures_downstream import fig3_layout, fig4_layout
-from tdfusion.tables import format_table, paper_table
+from tdfusion.figures.downstream import fig3_layout, fig4_layout
+from tdfusion.results.paper import format_table, paper_table
 
 ROOT = Path(tdfusion.__file__).parents[1]
 
@@ -218,7 +218,7 @@ for task, score in (("segmentation", "IoU"), ("detection", "AP50")):
 # (for detection `results/synthroad_det`; 4 epochs of 32 fusion steps at 128 px, one seed of training; the second has 16 meta-steps per epoch). Both networks
 # have hardly begun to learn, and the two rows differ by less than their seeds do: **this page does not say whether the learned loss helps**,
 # [Section 4.4](read_44_mechanism.ipynb) asks that. Where a table says "not run", no such row exists yet;
-# `benchmarks/downstream_synthroad.py --weights "F, w learned=FILE"` adds one.
+# `studies/downstream_synthroad.py --weights "F, w learned=FILE"` adds one.
 #
 # ## Fig. 3: segmentation, seen
 #

@@ -14,8 +14,8 @@
 # better for the task, and if not, where is the signal lost and what brings it back.
 #
 # **What it needs.** A few seconds: it reads `results/mechanism.json` and `results/mechanism_signal.json`. The runs
-# behind them take some hours on one core (`python benchmarks/mechanism.py run`, then `collect`, and
-# `python benchmarks/mechanism_signal.py`). Their questions, arms and tolerances were
+# behind them take some hours on one core (`python -m studies.mechanism run`, then `collect`, and
+# `python -m studies.mechanism_signal`). Their questions, arms and tolerances were
 # [written down before them](../book/reproduce/mechanism_plan.md).
 
 # %% tags=["hide-input"]
@@ -29,9 +29,9 @@ import torch
 from IPython.display import Markdown, display
 
 import tdfusion
-from tdfusion.data.scenes import SynthRoad, oracle_weights
-from tdfusion.figures import image_row, visible_rgb
-from tdfusion.tables import format_table
+from tdfusion.data.synthroad.scenes import SynthRoad, oracle_weights
+from tdfusion.figures.panels import image_row, visible_rgb
+from tdfusion.results.paper import format_table
 
 results = Path(tdfusion.__file__).parents[1] / "results"
 study = json.loads((results / "mechanism.json").read_text())

@@ -29,7 +29,7 @@ detection = None  # run folder
 scenes = 40  # test scenes that are looked at
 
 # %% tags=["hide-input"]
-from tdfusion.notebooks import check_parameters
+from tdfusion.runs.parameters import check_parameters
 
 check_parameters(globals(), "segmentation", "detection", "scenes")
 
@@ -40,8 +40,8 @@ import torch
 from IPython.display import Markdown, display
 
 import tdfusion
-from tdfusion.data.scenes import CLASSES, SynthRoad
-from tdfusion.figures_weights import (
+from tdfusion.data.synthroad.scenes import CLASSES, SynthRoad
+from tdfusion.figures.weights import (
     fig5_layout,
     weight_contrast,
     weight_profiles,
@@ -50,8 +50,8 @@ from tdfusion.figures_weights import (
 )
 from tdfusion.losses import target_gradient
 from tdfusion.models import LossNet
-from tdfusion.run_folder import stored_config
-from tdfusion.tables import format_table
+from tdfusion.runs.folder import stored_config
+from tdfusion.results.paper import format_table
 
 RESULTS = Path(tdfusion.__file__).parents[1] / "results"
 

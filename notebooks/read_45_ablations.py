@@ -23,7 +23,7 @@ import numpy as np
 from IPython.display import Markdown, display
 
 import tdfusion
-from tdfusion.tables import format_table, paper_table
+from tdfusion.results.paper import format_table, paper_table
 
 study = json.loads((Path(tdfusion.__file__).parents[1] / "results" / "mechanism.json").read_text())
 

@@ -39,10 +39,10 @@ import torch
 
 from tdfusion.config import make_config
 from tdfusion.data.readers import open_dataset
-from tdfusion.figures import history_curves, image_row, visible_rgb
+from tdfusion.figures.panels import history_curves, image_row, visible_rgb
 from tdfusion.fuse import fuse
-from tdfusion.notebooks import check_parameters
-from tdfusion.runtime import keep_freed_memory
+from tdfusion.runs.parameters import check_parameters
+from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.train import Trainer
 
 check_parameters(globals(), "dataset", "root", "preset", "variant", "seed", "device", "out")

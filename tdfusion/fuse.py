@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from tdfusion.data.files import images_by_stem
 from tdfusion.data.geometry import resize_image
 from tdfusion.data.images import read_gray, read_visible, write_png, ycbcr_to_rgb
 from tdfusion.errors import InputError
+from tdfusion.files import images_by_stem
 
 
 def stretch(I_f: Tensor) -> Tensor:

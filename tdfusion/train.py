@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from tdfusion.checkpoint import random_state, set_random_state
+from tdfusion.batches import Supply
 from tdfusion.config import TrainConfig
 from tdfusion.data.pair import Batch
 from tdfusion.data.readers import PairDataset
@@ -21,10 +21,10 @@ from tdfusion.errors import InputError, TrainingError
 from tdfusion.losses import gradient_loss, intensity_loss
 from tdfusion.meta import Average, MetaGradient, NormalisedGradient, meta_gradient, outer_update
 from tdfusion.models import FusionNet, LossNet
-from tdfusion.parallel import Processes
-from tdfusion.provenance import Stopwatch, provenance
-from tdfusion.run_folder import Interruption, RunFolder
-from tdfusion.supply import Supply
+from tdfusion.runs.checkpoint import random_state, set_random_state
+from tdfusion.runs.folder import Interruption, RunFolder
+from tdfusion.runs.processes import Processes
+from tdfusion.runs.provenance import Stopwatch, provenance
 from tdfusion.tasks import build_task
 
 
@@ -92,7 +92,7 @@ class Trainer:
         progress: bool = True,
         after_epoch: Callable[[Trainer], None] | None = None,
     ) -> bool:
-        """Algorithm 1. With ``out``, leaves a run folder there, see `tdfusion.run_folder`.
+        """Algorithm 1. With ``out``, leaves a run folder there, see `tdfusion.runs.folder`.
 
         A checkpoint is written at the start, after every epoch, and every five minutes between. Ctrl-C ends
         the run after the step under way, with one more (of several processes: at once, without). A resumed

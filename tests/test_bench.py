@@ -13,16 +13,14 @@ import pytest
 import torch
 from conftest import ROOT
 
+from benchmarks import bench_meta
+from benchmarks.bench_meta import BARE, META, OURS, PLAIN, comparisons, need, pack, plan, random_batch
+from benchmarks.measure import Case, Measured, side_by_side
 from tdfusion.losses import fusion_loss
 from tdfusion.meta import meta_gradient
 from tdfusion.models import FusionNet, LossNet
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import bench_meta
-from bench_meta import BARE, META, OURS, PLAIN, comparisons, need, pack, plan, random_batch
-from measure import Case, Measured, side_by_side
-from plain_meta import plain_meta_gradient
-from plain_networks import PlainFusionNet, PlainLossNet
+from tdfusion.reference.double_backward import plain_meta_gradient
+from tdfusion.reference.networks import PlainFusionNet, PlainLossNet
 
 SMALL_SEGFORMER = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1], "decoder_hidden_size": 16}
 STEPS = {"loss": fusion_loss, "eta_F_prime": 0.01, "eta_T_prime": 0.01}
@@ -172,8 +170,10 @@ def test_a_process_does_not_inherit_the_peak_of_the_one_that_started_it() -> Non
     if not Path("/proc/self/status").exists():
         pytest.skip("the high-water mark of memory is read from /proc, which this system lacks")
     ballast = np.ones(2_000_000_000 // 8)  # 2 GB, touched
-    code = f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); import measure; print(measure.peak_memory())"
+    code = "from benchmarks import measure; print(measure.peak_memory())"
     peak = float(
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+        ).stdout
     )
     assert 10 < peak < ballast.nbytes / 1e6

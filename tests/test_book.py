@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import tempfile
 from functools import cache
 from html.parser import HTMLParser
@@ -19,7 +18,6 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-sys.path.append(str(ROOT / "scripts"))
 
 from book_browser import Browser, find_browser  # noqa: E402
 from vendor_mathjax import differences  # noqa: E402

@@ -13,7 +13,6 @@ import tdfusion.data.images
 import tdfusion.data.pair
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "book" / "_ext"))
 
 from fresh import frame_digest  # noqa: E402
 from libdocs import render  # noqa: E402

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 
 import pytest
 from conftest import ROOT
-
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
 from libsource import locate
 
 ROWS = list(csv.DictReader((ROOT / "book" / "reproduce" / "coverage.csv").open()))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 from PIL import Image
 
+from studies.data_facts import of_list
 from tdfusion.data.layouts import LAYOUTS
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-from data_statistics import of_list
 
 RESULTS = ROOT / "results"
 KNOWN = json.loads((RESULTS / "data_statistics.json").read_text())

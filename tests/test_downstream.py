@@ -20,10 +20,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import SegformerConfig, SegformerForImageClassification, SegformerForSemanticSegmentation
 
-from tdfusion.cli import main
+from tdfusion.commands.main import main
 from tdfusion.data.images import to_uint8
 from tdfusion.data.readers import open_dataset
-from tdfusion.data.scenes import SynthRoad, oracle_weights
+from tdfusion.data.synthroad.scenes import SynthRoad, oracle_weights
 from tdfusion.downstream import make_downstream_config, open_source, read_scores, retrain
 from tdfusion.downstream.config import TINY_SEGFORMER, DownstreamConfig
 from tdfusion.downstream.prepare import open_split, prepare

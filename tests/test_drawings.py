@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
-from conftest import ROOT
-
-sys.path.insert(0, str(ROOT / "scripts"))
 from draw_networks import IMAGES, adaptive_fusion, networks, restormer_block
 from draw_workflow import workflow
 from drawing import COLOURS, WIDTH, Drawing

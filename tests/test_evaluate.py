@@ -14,20 +14,19 @@ import pytest
 import torch
 from PIL import Image
 
+from tdfusion.commands.evaluate import add_compare_command, add_evaluate_command
 from tdfusion.errors import InputError
 from tdfusion.evaluate import (
     BASELINES,
     Evaluation,
     Row,
-    add_compare_command,
-    add_evaluate_command,
     baselines,
     compare,
     evaluate_folder,
     fuse_baseline,
 )
 from tdfusion.metrics import METRICS, UndefinedMetricWarning, all_metrics, resolve
-from tdfusion.tables import format_table, paper_table
+from tdfusion.results.paper import format_table, paper_table
 
 NAMES = ("001D", "002D", "003N")
 

@@ -15,7 +15,7 @@ import torch
 
 from tdfusion.config import make_config
 from tdfusion.data.pair import Pair
-from tdfusion.data.scenes import SynthRoad
+from tdfusion.data.synthroad.scenes import SynthRoad
 from tdfusion.errors import InputError
 from tdfusion.losses import gradient_loss, intensity_loss
 from tdfusion.metrics import METRICS, all_metrics

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,9 @@ import torch
 from conftest import ROOT
 
 from tdfusion.data.pair import Pair
-from tdfusion.data.scenes import SynthRoad
+from tdfusion.data.synthroad.scenes import SynthRoad
 
 pytest.importorskip("anywidget", reason="the explorers need anywidget: pip install 'tdfusion[book]'")
-sys.path.append(str(ROOT / "scripts"))
 
 from book_browser import Browser, find_browser
 

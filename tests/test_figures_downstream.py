@@ -9,9 +9,9 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from tdfusion.data.scenes import BOX_CLASSES, CLASSES, PALETTE
+from tdfusion.data.synthroad.scenes import BOX_CLASSES, CLASSES, PALETTE
 from tdfusion.errors import InputError
-from tdfusion.figures_downstream import fig3_layout, fig4_layout
+from tdfusion.figures.downstream import fig3_layout, fig4_layout
 
 TRUTH = torch.zeros(20, 30, dtype=torch.int64)
 TRUTH[5:10, 4:9] = 5

@@ -10,7 +10,7 @@ import torch
 from matplotlib.patches import Rectangle
 
 from tdfusion.errors import InputError
-from tdfusion.figures_fusion import fig2_layout
+from tdfusion.figures.fusion import fig2_layout
 
 matplotlib.use("Agg")
 

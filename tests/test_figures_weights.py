@@ -10,9 +10,9 @@ import torch
 from scipy.ndimage import correlate
 
 from tdfusion.data.pair import Pair
-from tdfusion.data.scenes import CLASSES, OPTIMUM, SynthRoad
+from tdfusion.data.synthroad.scenes import CLASSES, OPTIMUM, SynthRoad
 from tdfusion.errors import InputError
-from tdfusion.figures_weights import (
+from tdfusion.figures.weights import (
     fig5_layout,
     weight_contrast,
     weight_profiles,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPT = ROOT / "scripts" / "full_runs.py"
+SCRIPT = ROOT / "studies" / "full_runs.py"
 SMALL = [
     "--preset", "smoke", "--downstream", "smoke", "--tasks", "segmentation", "--variants", "paper",
     "--set", '{"L": 1, "M": 1, "N": 2, "scenes": 8}',

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tdfusion.cli import main
+from tdfusion.commands.main import main
 from tdfusion.data.images import read_gray, read_image, read_visible, rgb_to_ycbcr, write_png, ycbcr_to_rgb
 from tdfusion.errors import InputError
 from tdfusion.fuse import fuse, fuse_files, match_pairs, stretch

@@ -17,7 +17,7 @@ from tdfusion.data.geometry import (
     resize,
     swap_modalities,
 )
-from tdfusion.data.scenes import OPTIMUM
+from tdfusion.data.synthroad.scenes import OPTIMUM
 from tdfusion.errors import InputError
 
 H, W = 24, 36

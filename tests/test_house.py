@@ -12,25 +12,27 @@ import pytest
 from conftest import ROOT
 
 from tdfusion.errors import InputError
-from tdfusion.notebooks import check_parameters
+from tdfusion.runs.parameters import check_parameters
 
 # Each row may import from rows above it, and from its own.
 ORDER = [
     ["errors"],
-    ["config", "provenance", "runtime", "notebooks"],
+    ["config", "files"],
     ["data"],
     ["weights"],
     ["models", "tasks"],
     ["losses", "jacobian"],
     ["meta"],
-    ["checkpoint", "parallel"],
-    ["supply", "run_folder"],
+    ["runs"],
+    ["batches"],
     ["train"],
-    ["metrics", "fuse", "paper_tables"],
-    ["tables", "evaluate", "downstream"],
-    ["figures", "figures_fusion", "figures_downstream", "figures_weights"],
-    ["explorers"],
-    ["cli"],
+    ["metrics", "fuse"],
+    ["results"],
+    ["evaluate", "downstream"],
+    ["figures"],
+    ["explorers", "reference"],
+    ["commands"],
+    ["__main__"],
 ]
 RANK = {name: rank for rank, row in enumerate(ORDER) for name in row}
 FILES = sorted((ROOT / "tdfusion").rglob("*.py"))
@@ -59,7 +61,7 @@ def test_no_file_has_grown_into_two_ideas(path: Path) -> None:
 
 def test_importing_the_package_or_asking_for_help_is_light() -> None:
     """No torch, and nothing printed."""
-    code = "import sys, tdfusion, tdfusion.cli; tdfusion.cli.build_parser(); print('torch' in sys.modules)"
+    code = "import sys, tdfusion.commands.main as m; m.build_parser(); print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("False\n", "")
 

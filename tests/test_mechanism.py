@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,13 +10,10 @@ import pytest
 import torch
 from conftest import ROOT
 
-from tdfusion.data.scenes import OPTIMUM, SynthRoad, oracle_weights
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import mechanism
-import mechanism_signal
-from mechanism import MASK, Run, shuffled
-from mechanism_parts import LocalLossNet, MaskFusion, Scenes, region_means, weights_all
+from studies import mechanism, mechanism_signal
+from studies.mechanism import MASK, Run, shuffled
+from studies.mechanism_parts import LocalLossNet, MaskFusion, Scenes, region_means, weights_all
+from tdfusion.data.synthroad.scenes import OPTIMUM, SynthRoad, oracle_weights
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import warnings
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import piq
 import pytest
 import scipy.stats
 import torch
-from conftest import ROOT
 from PIL import Image
 from scipy.ndimage import correlate
 from skimage.metrics import structural_similarity
@@ -33,9 +31,7 @@ from tdfusion.metrics import (
 )
 from tdfusion.metrics._filters import correlate_valid, gaussian_taps
 from tdfusion.metrics.conformance import check_cases, deviations
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import reference_metrics as reference
+from tdfusion.reference import metrics as reference
 
 # VIF is compared to 1e-6 and the rest to 1e-8: summation order differs, definitions must not.
 TOLERANCE = {metric: 1e-6 if metric == "VIF" else 1e-8 for metric in METRICS}

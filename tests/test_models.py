@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 
 from tdfusion.errors import InputError
 from tdfusion.models import FusionNet, LossNet, channel_attention, conv1x1
+from tdfusion.reference.networks import PlainFusionNet, PlainLossNet
 from tdfusion.weights import read_released, released_name, write_safetensors
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-from plain_networks import PlainFusionNet, PlainLossNet
 
 
 def count(net: torch.nn.Module) -> int:

@@ -12,7 +12,7 @@ import torch
 from conftest import ROOT
 
 from tdfusion.errors import InputError
-from tdfusion.parallel import Processes
+from tdfusion.runs.processes import Processes
 
 # Plain steps: Adam's first step is the sign of the gradient, which rounding can turn.
 SCRIPT = """

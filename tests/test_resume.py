@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tdfusion import run_folder
-from tdfusion.checkpoint import read_checkpoint, write_checkpoint
-from tdfusion.cli import main
+from tdfusion.commands.main import main
 from tdfusion.config import TrainConfig, make_config
 from tdfusion.errors import InputError, TrainingError
+from tdfusion.runs import folder as run_folder
+from tdfusion.runs.checkpoint import read_checkpoint, write_checkpoint
 from tdfusion.train import Trainer
 
 TINY = {"L": 2, "M": 2, "N": 2, "scenes": 8, "scene_size": (32, 32), "crop": 32}
@@ -84,7 +84,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_the_command_resumes(tmp_path, capsys) -
     for name, value in {"M": 2, "N": 2, "scenes": 8, "scene_size": "32,32", "crop": 32}.items():
         arguments += ["--set", f"{name}={value}"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tdfusion.cli", *arguments],
+        [sys.executable, "-m", "tdfusion", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env=dict(os.environ),

@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader
 
 from tdfusion.data.images import to_uint8, ycbcr_to_rgb
 from tdfusion.data.pair import Pair
-from tdfusion.data.scene_cameras import Noisy, clear_air
-from tdfusion.data.scene_canvas import Camera, Canvas, cover_polygon
-from tdfusion.data.scenes import (
+from tdfusion.data.synthroad.cameras import Noisy, clear_air
+from tdfusion.data.synthroad.canvas import Camera, Canvas, cover_polygon
+from tdfusion.data.synthroad.scenes import (
     BOX_CLASSES,
     CLASSES,
     CONDITIONS,

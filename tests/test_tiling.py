@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import torch
-from conftest import ROOT
 
+from studies.tiling import fuse_in_tiles
 from tdfusion.models import FusionNet
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-from tiling import fuse_in_tiles
 
 REACH = 13  # px that F's convolutions see
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 from replicas import Replica, save_image, save_text, write_replica
 
+from tdfusion.commands.data import add_data_command
 from tdfusion.data import open_dataset
-from tdfusion.data.commands import add_data_command
 from tdfusion.data.layouts import LAYOUTS, Layout, Split
 from tdfusion.data.report import Report
 from tdfusion.data.verify import verify
@@ -187,7 +187,7 @@ def test_command_prints_table_and_verdict_and_exits_1_when_unusable(
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    code = "import sys, tdfusion.data.commands; sys.exit('torch' in sys.modules)"
+    code = "import sys, tdfusion.commands.data; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -11,7 +11,7 @@ _HOME = {
     "Batch": "pair",
     "Pair": "pair",
     "PairDataset": "readers",
-    "SynthRoad": "scenes",
+    "SynthRoad": "synthroad.scenes",
     "collate": "pair",
     "disjoint_subsets": "samplers",
     "open_dataset": "readers",

@@ -14,7 +14,7 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from tdfusion.data.pair import Pair
-from tdfusion.data.scene_labels import INFRARED, VISIBLE
+from tdfusion.data.synthroad.labels import INFRARED, VISIBLE
 from tdfusion.errors import InputError
 
 MIN_VISIBLE = 0.25

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tdfusion.data.files import IMAGE_SUFFIXES
 from tdfusion.data.layouts import Layout, Split
 from tdfusion.data.splits import paper_split
 from tdfusion.errors import InputError
+from tdfusion.files import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tdfusion.data.index import Index, PairFiles, index_split
 from tdfusion.data.kept import KeptSource
 from tdfusion.data.layouts import Layout, find_layout
 from tdfusion.data.pair import Pair, Source
-from tdfusion.data.scenes import BOX_CLASSES, CLASSES, SynthRoad
+from tdfusion.data.synthroad.scenes import BOX_CLASSES, CLASSES, SynthRoad
 from tdfusion.errors import InputError
 
 ROOT_VARIABLE = "TDFUSION_DATA"

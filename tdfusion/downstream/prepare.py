@@ -13,13 +13,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from tdfusion.data import geometry
-from tdfusion.data.files import write_text
 from tdfusion.data.images import write_png
 from tdfusion.data.pair import Pair
 from tdfusion.data.readers import PairDataset, open_dataset
 from tdfusion.downstream.config import DownstreamConfig
 from tdfusion.downstream.sources import ImageSource, open_source
 from tdfusion.errors import InputError
+from tdfusion.files import write_text
 
 SPLITS = ("train", "test")
 _SYNTHROAD_PAIRS = {"train": 1083, "test": 361}  # as many as MSRS

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tdfusion.data.files import write_text
 from tdfusion.data.pair import Pair
 from tdfusion.downstream.config import DownstreamConfig, first_difference
 from tdfusion.downstream.prepare import open_split, prepare
 from tdfusion.downstream.scores import Scores
 from tdfusion.errors import InputError
-from tdfusion.provenance import Stopwatch, provenance
+from tdfusion.files import write_text
+from tdfusion.runs.provenance import Stopwatch, provenance
 
 PREPARED, CHECKPOINTS = "prepared", "checkpoints"
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from tdfusion.data.files import write_text
 from tdfusion.errors import InputError
-from tdfusion.tables import format_table
+from tdfusion.files import write_text
+from tdfusion.results.paper import format_table
 
 _FORMAT = "tdfusion-downstream-1"
 _CLASS_SCORES = {"segmentation": ("Acc", "IoU"), "detection": ("AP50", "AP75", "AP50-95")}

@@ -27,12 +27,12 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from tdfusion.data.files import write_text
 from tdfusion.data.images import write_png
 from tdfusion.downstream.config import DownstreamConfig
 from tdfusion.downstream.prepare import Prepared
 from tdfusion.downstream.scores import Scores, confusion_matrix, segmentation_scores
 from tdfusion.errors import InputError
+from tdfusion.files import write_text
 from tdfusion.tasks.segmentation import SegmentationTask
 from tdfusion.weights import read_safetensors, write_safetensors
 

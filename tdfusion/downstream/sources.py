@@ -9,13 +9,13 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from tdfusion.data.files import images_by_stem
 from tdfusion.data.images import read_gray, to_uint8
 from tdfusion.data.pair import Pair
-from tdfusion.data.scenes import oracle_weights
+from tdfusion.data.synthroad.scenes import oracle_weights
 from tdfusion.downstream.config import ALIASES
 from tdfusion.errors import InputError
 from tdfusion.evaluate.folders import BASELINES, fuse_baseline
+from tdfusion.files import images_by_stem
 from tdfusion.fuse import fuse
 from tdfusion.models import FusionNet
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
 from ultralytics.utils import DEFAULT_CFG, RANK, YAML, callbacks
 
-from tdfusion.data.files import write_text
 from tdfusion.errors import InputError
+from tdfusion.files import write_text
 from tdfusion.tasks.detection import DetectionTask
 from tdfusion.weights import read_safetensors, write_safetensors
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tdfusion.evaluate.commands import add_compare_command, add_evaluate_command
 from tdfusion.evaluate.compare import compare
 from tdfusion.evaluate.folders import BASELINES, baselines, evaluate_folder, fuse_baseline
 from tdfusion.evaluate.scores import Evaluation, Row, Summary
@@ -12,8 +11,6 @@ __all__ = [
     "Evaluation",
     "Row",
     "Summary",
-    "add_compare_command",
-    "add_evaluate_command",
     "baselines",
     "compare",
     "evaluate_folder",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tdfusion.errors import InputError
 from tdfusion.evaluate.scores import Evaluation, summary_cells
 from tdfusion.metrics import METRICS
-from tdfusion.tables import PaperTable, format_table, paper_table
+from tdfusion.results.paper import PaperTable, format_table, paper_table
 
 _FUSION_TABLES = (1, 3)  # Table 2 holds scores of task networks
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from tdfusion.data.files import images_by_stem
 from tdfusion.errors import InputError
+from tdfusion.files import images_by_stem
 
 
 @dataclass(frozen=True)

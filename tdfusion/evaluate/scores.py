@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tdfusion.data.files import write_text
 from tdfusion.errors import InputError
+from tdfusion.files import write_text
 from tdfusion.metrics import CONVENTIONS, METRICS, Convention, resolve
-from tdfusion.tables import format_table
+from tdfusion.results.paper import format_table
 
 _FORMAT = "tdfusion-evaluation-1"
 _CSV_COLUMNS = ("dataset", "convention", "method", "image", "group", *METRICS)

@@ -18,7 +18,7 @@ from tdfusion.explorers.controls import Choice, Pixel, Within
 from tdfusion.explorers.local_loss import Region, intensity_minimum, local_losses
 from tdfusion.explorers.planes import check_image, check_pairs, plane
 from tdfusion.explorers.widget import Explorer
-from tdfusion.figures import as_array
+from tdfusion.figures.panels import as_array
 
 REGIONS = {"one pixel": 1, "15 x 15 pixels": 15, "the whole scene": 0}  # side of the square; 0: everything
 POINTS = 201  # values of I_f that are tried

@@ -14,7 +14,7 @@ from tdfusion.errors import InputError
 from tdfusion.explorers.controls import Choice, Within
 from tdfusion.explorers.planes import plane
 from tdfusion.explorers.widget import Explorer
-from tdfusion.figures import as_array
+from tdfusion.figures.panels import as_array
 
 
 class FusionLens(Explorer):

@@ -10,7 +10,7 @@ from pathlib import Path
 from tdfusion.config import TrainConfig
 from tdfusion.errors import InputError
 from tdfusion.models import FusionNet, LossNet
-from tdfusion.run_folder import stored_config
+from tdfusion.runs.folder import stored_config
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from tdfusion.data.pair import Pair
-from tdfusion.data.scene_labels import BOX_CLASSES, CLASSES, INFRARED, OPTIMUM, PALETTE, VISIBLE
+from tdfusion.data.synthroad.labels import BOX_CLASSES, CLASSES, INFRARED, OPTIMUM, PALETTE, VISIBLE
 from tdfusion.errors import InputError
 from tdfusion.explorers.controls import Choice, Pixel, Switch
 from tdfusion.explorers.planes import check_image, check_pairs, colours, labels, own_range, plane
 from tdfusion.explorers.runs import SavedRun, read_run
 from tdfusion.explorers.widget import Explorer, refuse_large
-from tdfusion.figures import image_row
+from tdfusion.figures.panels import image_row
 
 WEIGHT_MAP, DIFFERENCE_MAP = "PuOr_r", "magma"  # w_a: orange towards infrared, purple towards visible
 

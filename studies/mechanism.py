@@ -1,0 +1,371 @@
+"""Does the meta-learned loss find what the task needs? Training runs on scenes whose answer is known.
+
+Every arm is Algorithm 1 at a small scale (64x64 scenes, small networks), or a control beside it; the judge
+is the same for all: a fresh task network trained on the arm's fused images, mean IoU on test scenes. The
+questions, arms and tolerances stand in ``book/reproduce/mechanism_plan.md``, written before the runs.
+
+    python -m studies.mechanism list
+    python -m studies.mechanism run                  # what is not done yet, one job after the other
+    python -m studies.mechanism run --only mask      # jobs whose name contains "mask"
+    python -m studies.mechanism collect              # results/mechanism.json and its maps
+
+A job leaves ``runs/mechanism/NAME.json`` when it is done, so a stopped matrix goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from studies.mechanism_parts import (
+    LocalLossNet,
+    MaskFusion,
+    Scenes,
+    StudyTask,
+    class_weights,
+    downstream,
+    fuse_all,
+    load,
+    region_means,
+    weights_all,
+)
+from tdfusion.config import VARIANTS
+from tdfusion.data.samplers import disjoint_subsets
+from tdfusion.files import write_text
+from tdfusion.losses import gradient_loss, intensity_loss
+from tdfusion.meta import Method, NormalisedGradient, meta_gradient, outer_update
+from tdfusion.models import FusionNet, LossNet
+from tdfusion.runs.memory import keep_freed_memory
+from tdfusion.runs.provenance import Stopwatch, provenance
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRATCH = ROOT / "runs" / "mechanism"
+RESULT = ROOT / "results" / "mechanism.json"
+SEEDS = (0, 1, 2)
+DOWNSTREAM_STEPS = 250
+SHOWN = (1, 5, 8, 12)  # test scenes whose w_a is kept for the page
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train; every number of it."""
+
+    F: str = "mask centred"  # "mask", "mask centred", "paper 8" (width 8, 1 block), "paper" (full width)
+    w: str = (
+        "learned"  # "half", "oracle", "random", "learned", "direct", or "ARM" / "ARM shuffled" of a done arm
+    )
+    G: str = "local"  # "local" or "paper" (full width)
+    method: Method = "forward"
+    alpha: float = 0.0
+    variant: str = "paper"  # of L_f and of the partition
+    G_update: str = "adam"
+    batch: int = 16
+    L: int = 10  # epochs
+    M: int = 12  # meta-steps per epoch
+    N: int = 24  # fusion steps per epoch
+    warm: int = 48  # fusion steps before the first epoch
+    eta_F: float = 3e-3
+    eta_T: float = 3e-3
+    eta_G: float = 3e-3
+    standardised: bool = True  # T's input in the loop
+    falling: bool = False  # eta_G falls to a tenth, linearly over the epochs
+    task_weight: float = 0.0  # of L_t in the loss that moves F (Exp. III of Table 3)
+
+
+PAPER = Arm(
+    F="paper", G="paper", alpha=1.0, batch=2, L=5, M=60, N=120, warm=0,
+    eta_F=1e-4, eta_T=1e-4, eta_G=1e-4, standardised=False,
+)  # fmt: skip
+SMALL = Arm(F="paper 8", batch=8)
+MASK = Arm()
+
+# In the order of their weight: a stopped matrix lacks the least.
+ARMS: dict[str, Arm] = {
+    "mask half": replace(MASK, w="half"),
+    "mask oracle": replace(MASK, w="oracle"),
+    "mask gauss-newton": replace(MASK, method="gauss_newton"),
+    "mask plain": MASK,
+    "paper": PAPER,
+    "paper half": replace(PAPER, w="half"),
+    "released": replace(PAPER, variant="released", G_update="normalised"),
+    "released half": replace(PAPER, w="half", variant="released"),
+    "direct": replace(MASK, w="direct"),
+    "mask replay": replace(MASK, w="mask gauss-newton"),
+    "mask shuffled": replace(MASK, w="mask gauss-newton shuffled"),
+    "mask random": replace(MASK, w="random"),
+    "mask plain, not centred": replace(MASK, F="mask"),
+    "mask oracle, alpha 0.1": replace(MASK, w="oracle", alpha=0.1),
+    "mask oracle, alpha 1": replace(MASK, w="oracle", alpha=1.0),
+    "mask half, alpha 1": replace(MASK, w="half", alpha=1.0),
+    "paper oracle": replace(PAPER, w="oracle"),
+    "small half": replace(SMALL, w="half"),
+    "small oracle": replace(SMALL, w="oracle"),
+    "small plain": SMALL,
+    "small oracle, three times as long": replace(SMALL, w="oracle", L=30),
+    "mask gauss-newton, not centred": replace(MASK, F="mask", method="gauss_newton"),
+    "mask oracle, alpha 0.02": replace(MASK, w="oracle", alpha=0.02),
+    "small gauss-newton": replace(SMALL, method="gauss_newton"),
+}
+# Not in the plan. "falling": added when the first seed of "mask gauss-newton" was seen to swing to its very end.
+# "not centred" with fixed weights: what the plan's arms that are not centred have to be compared with.
+# "with L_t": what a reader asks who wonders why the task must not train F itself.
+LATER: dict[str, Arm] = {
+    "mask gauss-newton, falling": replace(MASK, method="gauss_newton", falling=True),
+    "mask plain, falling": replace(MASK, falling=True),
+    "mask half, not centred": replace(MASK, F="mask", w="half"),
+    "mask oracle, not centred": replace(MASK, F="mask", w="oracle"),
+    "mask half, with L_t": replace(MASK, w="half", task_weight=1.0),
+    "small half, with L_t": replace(SMALL, w="half", task_weight=1.0),
+    "paper half, with L_t": replace(PAPER, w="half", task_weight=1.0),
+}
+ARMS |= LATER
+IMAGES = ("infrared", "visible", "mean", "max", "oracle mix")
+
+
+def build_F(name: str) -> nn.Module:
+    return {
+        "mask": lambda: MaskFusion(centred=False),
+        "mask centred": lambda: MaskFusion(centred=True),
+        "paper 8": lambda: FusionNet(8, 1),
+        "paper": FusionNet,
+    }[name]()
+
+
+def loss_of(arm: Arm, I_f: Tensor, I_a: Tensor, I_b: Tensor, w_a: Tensor, w_b: Tensor) -> Tensor:
+    """L_f, Eq. (1), in the arm's variant."""
+    settings = VARIANTS[arm.variant]
+    intensity = intensity_loss(I_f, I_a, I_b, w_a, w_b, settings.get("intensity", "paper"))
+    if not arm.alpha:
+        return intensity
+    return intensity + arm.alpha * gradient_loss(I_f, I_a, I_b, settings.get("gradient", "paper"))
+
+
+class Run:
+    """The state of one arm with one seed."""
+
+    def __init__(self, arm: Arm, seed: int, train: Scenes, test: Scenes) -> None:
+        torch.manual_seed(seed)
+        self.arm, self.seed, self.train, self.test = arm, seed, train, test
+        self.F = build_F(arm.F)
+        self.G = LossNet() if arm.G == "paper" else LocalLossNet()
+        self.T = StudyTask(class_weights(train.mask), arm.standardised)
+        self.loss = partial(loss_of, arm)
+        self.F_optimiser = torch.optim.Adam(self.F.parameters(), arm.eta_F)
+        self.T_optimiser = torch.optim.Adam(self.T.parameters(), arm.eta_T)
+        self.G_optimiser = (
+            NormalisedGradient(self.G.parameters(), arm.eta_G)
+            if arm.G_update == "normalised"
+            else torch.optim.Adam(self.G.parameters(), arm.eta_G, eps=1e-16)
+        )
+        self.w_train = self.fixed_weights()
+        self.chance = torch.Generator().manual_seed(seed)
+
+    def fixed_weights(self) -> Tensor | None:
+        """w_a of every training scene where it is not being learned, else None."""
+        name, train = self.arm.w, self.train
+        if name in ("learned", "direct"):
+            return None
+        if name == "half":
+            return torch.full_like(train.ir, 0.5)
+        if name == "oracle":
+            return train.oracle
+        if name == "random":
+            return weights_all(random_G(self.seed), train)
+        source = name.removesuffix(" shuffled")
+        saved = torch.load(SCRATCH / f"{source}, seed {self.seed}.pt", weights_only=True)
+        self.G.load_state_dict(saved["G"])
+        w = weights_all(self.G, train)
+        return shuffled(w, self.seed) if name.endswith("shuffled") else w
+
+    def weights(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        if self.w_train is not None:
+            w_a = self.w_train[chosen]
+            return w_a, 1 - w_a
+        with torch.no_grad():
+            return self.G(self.train.ir[chosen], self.train.vi[chosen])
+
+    def meta_step(self, mtr: list[int], mts: list[int]) -> None:
+        step = meta_gradient(
+            self.F, self.G, self.T, self.train.batch(torch.tensor(mtr)), self.train.batch(torch.tensor(mts)),
+            loss=self.loss, eta_F_prime=self.arm.eta_F, eta_T_prime=self.arm.eta_T, method=self.arm.method,
+        )  # fmt: skip
+        outer_update(self.G, step.theta_G, self.G_optimiser)
+
+    def fusion_step(self) -> float:
+        chosen = torch.randint(len(self.train), (self.arm.batch,), generator=self.chance)
+        batch = self.train.batch(chosen)
+        w_a, w_b = self.weights(chosen)
+        I_f = self.F(batch.ir, batch.vi)
+        L_f = self.loss(I_f, batch.ir, batch.vi, w_a, w_b)
+        if self.arm.task_weight:  # T sees the same images, before F moves
+            L_t = self.T(I_f, batch)
+            descend(L_f + self.arm.task_weight * L_t, self.F_optimiser, self.T_optimiser)
+            return L_t.item()
+        descend(L_f, self.F_optimiser)
+        L_t = self.T(I_f.detach(), batch)
+        descend(L_t, self.T_optimiser)
+        return L_t.item()
+
+    def direct_step(self) -> float:
+        """Exp. V's form: I_f = w_a I_a + w_b I_b, and L_t trains G through it."""
+        batch = self.train.batch(torch.randint(len(self.train), (self.arm.batch,), generator=self.chance))
+        w_a, w_b = self.G(batch.ir, batch.vi)
+        L_t = self.T(w_a * batch.ir + w_b * batch.vi, batch)
+        descend(L_t, self.G_optimiser, self.T_optimiser)
+        return L_t.item()
+
+    def epochs(self) -> Iterator[dict]:
+        """Algorithm 1, one row per epoch."""
+        arm = self.arm
+        learned, step = arm.w == "learned", self.direct_step if arm.w == "direct" else self.fusion_step
+        for _ in range(arm.warm):
+            step()
+        yield self.row(0, [])
+        for epoch in range(1, arm.L + 1):
+            if learned:
+                if arm.falling:
+                    fallen = arm.eta_G * (1 - (epoch - 1) / arm.L)
+                    for group in self.G_optimiser.param_groups:
+                        group["lr"] = fallen
+                partition = VARIANTS[arm.variant].get("partition", "paper")
+                mtr, mts = disjoint_subsets(
+                    len(self.train), min(arm.M, len(self.train) // (2 * arm.batch)), epoch, self.seed,
+                    variant=partition, batch_size=arm.batch,
+                )  # fmt: skip
+                for at in range(0, len(mtr), arm.batch):
+                    self.meta_step(mtr[at : at + arm.batch], mts[at : at + arm.batch])
+            yield self.row(epoch, [step() for _ in range(arm.N)])
+
+    def row(self, epoch: int, L_t: list[float]) -> dict:
+        row: dict = {"epoch": epoch, "L_t": float(np.mean(L_t)) if L_t else None}
+        if self.w_train is None:
+            row["w_a"] = region_means(weights_all(self.G, self.test), self.test.optimum)
+        return row
+
+
+def random_G(seed: int) -> nn.Module:
+    """An untrained LossNet, which already follows brightness: the control for any map of w."""
+    torch.manual_seed(7000 + seed)
+    return LossNet(8, 1)
+
+
+def shuffled(w: Tensor, seed: int) -> Tensor:
+    """Every image's weights, their pixels in random order: the same values, without their places."""
+    order = torch.rand(w.flatten(1).shape, generator=torch.Generator().manual_seed(seed)).argsort(1)
+    return w.flatten(1).gather(1, order).view_as(w)
+
+
+def descend(loss: Tensor, *optimisers: torch.optim.Optimizer) -> None:
+    for optimiser in optimisers:
+        optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    for optimiser in optimisers:
+        optimiser.step()
+
+
+def run_arm(name: str, seed: int, train: Scenes, test: Scenes, progress: bool) -> dict:
+    """Train, judge, and say what was done."""
+    arm, watch = ARMS[name], Stopwatch()
+    run = Run(arm, seed, train, test)
+    before = region_means(weights_all(run.G, test), test.optimum)
+    rows = list(tqdm(run.epochs(), total=arm.L + 1, desc=f"{name}, seed {seed}", disable=not progress))
+    judge = partial(downstream, train=train, test=test, seed=seed, steps=DOWNSTREAM_STEPS)
+    found: dict = {"arm": name, "seed": seed, "setting": asdict(arm), "history": rows}
+    mixes = [(lambda s: (w := weights_all(run.G, s)) * s.ir + (1 - w) * s.vi)(s) for s in (train, test)]
+    if arm.w == "direct":
+        found["downstream"] = judge(*mixes)
+    else:
+        found["downstream"] = judge(fuse_all(run.F, train), fuse_all(run.F, test))
+    if run.w_train is None:
+        w = weights_all(run.G, test)
+        found["w_a_before"], found["w_a"] = before, region_means(w, test.optimum)
+        found["maps"] = (w[list(SHOWN), 0] * 255).round().int().tolist()
+        if arm.w == "learned":
+            found["downstream_of_mix"] = judge(*mixes)  # what w is worth where F realises it exactly
+        torch.save({"G": run.G.state_dict(), "F": run.F.state_dict()}, SCRATCH / f"{name}, seed {seed}.pt")
+    found["provenance"] = provenance(watch, seed=seed)
+    return found
+
+
+def run_image(name: str, seed: int, train: Scenes, test: Scenes) -> dict:
+    """No training of F: the judge on an image that needs none."""
+    make = {
+        "infrared": lambda s: s.ir,
+        "visible": lambda s: s.vi,
+        "mean": lambda s: (s.ir + s.vi) / 2,
+        "max": lambda s: torch.maximum(s.ir, s.vi),
+        "oracle mix": lambda s: s.oracle * s.ir + (1 - s.oracle) * s.vi,
+    }[name]
+    watch = Stopwatch()
+    score = downstream(make(train), make(test), train, test, seed, DOWNSTREAM_STEPS)
+    return {"arm": name, "seed": seed, "downstream": score, "provenance": provenance(watch, seed=seed)}
+
+
+def jobs(seeds: tuple[int, ...]) -> list[tuple[str, int]]:
+    return [(name, seed) for name in (*IMAGES, *ARMS) for seed in seeds]
+
+
+def file_of(name: str, seed: int) -> Path:
+    return SCRATCH / f"{name}, seed {seed}.json"
+
+
+def collect() -> None:
+    """Every done job into one file; maps go beside it as 8-bit arrays."""
+    done = [json.loads(file_of(*job).read_text()) for job in jobs(SEEDS) if file_of(*job).exists()]
+    maps = {}
+    for row in done:
+        if (found := row.pop("maps", None)) is not None:
+            maps[f"{row['arm']}, seed {row['seed']}"] = np.array(found, np.uint8)
+    missing = [f"{name}, seed {seed}" for name, seed in jobs(SEEDS) if not file_of(name, seed).exists()]
+    report = {
+        "what": "mean IoU of a fresh task network on test scenes, per arm and seed; region means of w_a",
+        "scenes": {"train": len(load("train", SCRATCH)), "test": len(load("test", SCRATCH)), "shown": SHOWN},
+        "downstream_steps": DOWNSTREAM_STEPS,
+        "not_run": missing,
+        "runs": done,
+    }
+    write_text(RESULT, json.dumps(report, indent=1) + "\n")
+    np.savez_compressed(RESULT.with_name("mechanism_maps.npz"), **maps)
+    print(f"{len(done)} jobs into {RESULT.name}; not run: {len(missing)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("action", choices=("list", "run", "collect"))
+    parser.add_argument("--only", default="", help="jobs whose name contains this")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    options = parser.parse_args()
+    if options.action == "collect":
+        return collect()
+    wanted = [job for job in jobs(tuple(options.seeds)) if options.only in "{}, seed {}".format(*job)]
+    if options.action == "list":
+        for job in wanted:
+            print("done " if file_of(*job).exists() else "     ", "{}, seed {}".format(*job))
+        return None
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    keep_freed_memory()
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    train, test = load("train", SCRATCH), load("test", SCRATCH)
+    for name, seed in tqdm([job for job in wanted if not file_of(*job).exists()], unit="job"):
+        found = (
+            run_image(name, seed, train, test) if name in IMAGES else run_arm(name, seed, train, test, True)
+        )
+        write_text(file_of(name, seed), json.dumps(found) + "\n")
+        print(f"{name}, seed {seed}: mIoU {found['downstream']['miou']:.3f}", flush=True)
+    return None
+
+
+if __name__ == "__main__":
+    main()

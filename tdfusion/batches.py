@@ -1,0 +1,109 @@
+"""Which pairs every step of a run sees, and how they are cut to size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tdfusion.config import TrainConfig
+from tdfusion.data import geometry
+from tdfusion.data.pair import Batch, Pair, collate
+from tdfusion.data.readers import PairDataset, open_dataset
+from tdfusion.data.samplers import disjoint_subsets
+from tdfusion.errors import InputError
+from tdfusion.runs.processes import Processes
+
+
+class Supply:
+    """The training pairs of a run, in batches. What an epoch sees depends on (seed, epoch) alone.
+
+    Args:
+        config: every setting.
+        processes: those that share each batch.
+        pairs: the training pairs of a "custom" data set.
+
+    Attributes:
+        pairs: the training split, in random crops.
+        meta_steps: M, the meta-steps of an epoch; none where w is fixed.
+        fusion_steps: N, the fusion steps of an epoch: as set, or the whole training set once.
+
+    Raises:
+        InputError: the data set cannot be opened, is too small for 2 M disjoint batches, or a batch
+            cannot be shared equally.
+    """
+
+    def __init__(self, config: TrainConfig, processes: Processes, pairs: PairDataset | None = None) -> None:
+        self.config, self.processes = config, processes
+        if (config.dataset == "custom") != (pairs is not None):
+            raise InputError(f'dataset = "{config.dataset}": pairs are given for "custom", and only for it')
+        self.pairs = pairs or open_dataset(
+            config.dataset, config.root, "train", task=config.task, crop=config.crop, augment={"crop"},
+            seed=config.seed, keep=True, **self._options(config.scenes),
+        )  # fmt: skip
+        self.meta_steps = config.M if config.w == "learned" else 0
+        self.fusion_steps = config.N or -(-len(self.pairs) // config.batch)
+        self.meta_sets(1)  # or say now why not
+        processes.part(range(config.batch))
+        if config.workers and pairs is None:
+            self.pairs.source.read_all(config.workers, progress=processes.first)
+
+    def meta_sets(self, epoch: int) -> tuple[list[int], list[int]]:
+        """Indices of the meta-training and meta-test sets of an epoch, line 3 of Algorithm 1."""
+        if not self.meta_steps:
+            return [], []
+        config = self.config
+        return disjoint_subsets(
+            len(self.pairs), config.M, epoch, config.seed, variant=config.partition, batch_size=config.batch
+        )
+
+    def fusion_batches(self, epoch: int) -> list[list[int]]:
+        """The fusion training set in a new order, as N batches; it starts over where N asks for more."""
+        draw = np.random.default_rng([self.config.seed, epoch, 1])
+        wanted = self.fusion_steps * self.config.batch
+        rounds = -(-wanted // len(self.pairs))
+        order = np.concatenate([draw.permutation(len(self.pairs)) for _ in range(rounds)]).tolist()
+        if self.processes.count == 1:
+            wanted = min(wanted, len(order))  # the last batch of a whole round may be short
+        else:
+            order += order[: max(wanted - len(order), 0)]  # shared equally: filled up from the front
+        return [order[i : min(i + self.config.batch, wanted)] for i in range(0, wanted, self.config.batch)]
+
+    def crops(self, indices: Sequence[int]) -> Batch:
+        """This process's part of a batch in the epoch's random crops, as F's loss sees them."""
+        return self._batch([self.pairs[i] for i in self.processes.part(indices)])
+
+    def task_view(self, indices: Sequence[int]) -> Batch:
+        """The same as T sees them: crops, or whole pairs resized where ``task_size`` is set (released)."""
+        size = self.config.task_size
+        if size is None:
+            return self.crops(indices)
+        whole = [self.pairs.source[i] for i in self.processes.part(indices)]
+        return self._batch([geometry.resize(pair, size) for pair in whole])
+
+    def names(self, indices: Sequence[int]) -> str:
+        return ", ".join(self.pairs.names[i] for i in indices)
+
+    def test_pairs(self) -> PairDataset:
+        """The test split, whole and without labels; of SynthRoad as many scenes as MSRS has test pairs.
+
+        Raises:
+            InputError: the data set cannot be opened, or is a "custom" one.
+        """
+        config = self.config
+        if config.dataset == "custom":
+            raise InputError("custom pairs: score on your own test pairs, evaluate_network(F, pairs)")
+        return open_dataset(
+            config.dataset, config.root, "test", task="fusion", seed=config.seed, **self._options(361)
+        )
+
+    def _options(self, length: int) -> dict[str, Any]:
+        """What the synthetic scenes have to be told, and what the others."""
+        if self.config.dataset != "SynthRoad":
+            return {"partial": self.config.partial}
+        return {"length": length, "size": self.config.scene_size}
+
+    def _batch(self, pairs: list[Pair]) -> Batch:
+        batch = collate(pairs)
+        return (batch.with_swapped() if self.config.swap else batch).to(self.processes.device)

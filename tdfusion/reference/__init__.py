@@ -1,0 +1,1 @@
+"""Slow, plain forms that the library is held against, in value and in speed. Nothing else here imports them."""

@@ -1,0 +1,1 @@
+"""Numbers that tables show: the paper's, and this repository's."""
