@@ -111,7 +111,9 @@ def test_published_check_values_are_those_of_the_other_libraries(convention: str
             theirs = reference.reference_metrics(case.I_f, case.I_a, case.I_b, convention)
         for metric, expected in case.expected[convention].items():
             if expected is not None:
-                assert theirs[metric] == pytest.approx(expected, abs=6e-11), (case.name, metric)
+                # as above: with L = 1 even the other library's last digits depend on the processor
+                rounding = 2e-7 if (metric, convention) == ("SSIM", "ivif_zoo") else 6e-11
+                assert theirs[metric] == pytest.approx(expected, abs=rounding), (case.name, metric)
 
 
 def test_deviations_expose_a_wrong_implementation() -> None:
