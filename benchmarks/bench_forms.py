@@ -26,10 +26,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from benchmarks.costs import timed_steps
+from benchmarks.costs import both_steps, timed_steps
 from benchmarks.measure import in_a_process
 from tdfusion.config import TASKS, make_config
 from tdfusion.files import write_text
+from tdfusion.meta import meta_gradient
 from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.runs.provenance import Stopwatch, provenance
 from tdfusion.train import Trainer
@@ -68,10 +69,13 @@ def build(task: str, size: int, method: str, device: str) -> Trainer:
 
 def gradient(trainer: Trainer) -> np.ndarray:
     """dL_t / dtheta_G of the first meta-step, flat."""
-    mtr, mts = (sets[: trainer.config.batch] for sets in trainer.supply.meta_sets(1))
+    mtr, mts = (sets[: trainer.config.batch] for sets in trainer.batches.meta_sets(1))
     trainer.T.train()
     torch.manual_seed(0)  # dropout of T
-    found = trainer.meta_gradient(mtr, mts).theta_G
+    settings = trainer.meta_settings()
+    del settings["loss_limit"]
+    state, batch = trainer.state, trainer.batches.meta_batch(mtr, mts)
+    found = meta_gradient(state.F, state.G, state.T, batch.mtr, batch.mts, **settings).theta_G
     return torch.cat([g.flatten() for g in found.values()]).double().cpu().numpy()
 
 
@@ -104,14 +108,8 @@ def measure_form(task: str, size: int, form: str, method: str, device: str, roun
 def counted(task: str, size: int) -> dict[str, dict[str, float]]:
     """Operations and arithmetic of a meta-step and a fusion step; the same on any device."""
     trainer = build(task, size, "forward", "cpu")
-    trainer.T.train()
-    mtr, mts = (sets[: trainer.config.batch] for sets in trainer.supply.meta_sets(1))
-    steps = {
-        "meta": lambda: trainer.meta_step(mtr, mts),
-        "fusion": lambda: trainer.fusion_step(trainer.supply.fusion_batches(1)[0]),
-    }
     found = {}
-    for phase, step in steps.items():
+    for phase, step in both_steps(trainer).items():
         step()  # the first one sets up
         with Dispatched() as host:
             step()
@@ -134,7 +132,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    forms = [("eager", "forward"), ("eager", "double_backward"), ("compiled", "forward")]
+    forms = [("eager", "forward"), ("compiled", "forward")]
     if options.device.startswith("cuda"):
         forms.append(("CUDA graphs", "forward"))
     watch, rows = Stopwatch(), []

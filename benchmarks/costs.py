@@ -12,12 +12,14 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from benchmarks.measure import in_a_process, peak_memory
+from tdfusion.algorithm import fusion_step, meta_step
 from tdfusion.config import PRESETS, TASKS, VARIANTS, make_config
 from tdfusion.files import write_text
 from tdfusion.runs.memory import keep_freed_memory
@@ -33,7 +35,7 @@ def measure_case(preset: str, variant: str, task: str, device: str, rounds: int)
     config = make_config(preset, variant, task=task, device=device)
     trainer = Trainer(config)
     medians, memory = timed_steps(trainer, rounds)
-    epoch = trainer.supply.meta_steps * medians["meta"] + trainer.supply.fusion_steps * medians["fusion"]
+    epoch = trainer.batches.meta_steps * medians["meta"] + trainer.batches.fusion_steps * medians["fusion"]
     return {
         "preset": preset,
         "variant": variant,
@@ -44,25 +46,35 @@ def measure_case(preset: str, variant: str, task: str, device: str, rounds: int)
         "fusion_step_s": round(medians["fusion"], 4),
         "peak_MB": round(memory),
         "L": config.L,
-        "M": trainer.supply.meta_steps,
-        "N": trainer.supply.fusion_steps,
+        "M": trainer.batches.meta_steps,
+        "N": trainer.batches.fusion_steps,
         "epoch_s": round(epoch, 1),
         "run_s": round(config.L * epoch, 1),
     }
 
 
+def both_steps(trainer: Trainer) -> dict[str, Callable[[], object]]:
+    """A meta-step and a fusion step on the first pairs of the first epoch, reading of the pairs included."""
+    trainer.T.train()
+    batches, weights = trainer.batches, trainer.weights
+    mtr, mts = (sets[: trainer.config.batch] for sets in batches.meta_sets(1))
+    ftr = batches.fusion_sets(1)[0]
+
+    def fusion() -> None:
+        batch = batches.fusion_batch(ftr)
+        fusion_step(trainer.state, batch, *weights(batch.ftr), **trainer.fusion_settings())
+
+    return {
+        "meta": lambda: meta_step(trainer.state, batches.meta_batch(mtr, mts), **trainer.meta_settings()),
+        "fusion": fusion,
+    }
+
+
 def timed_steps(trainer: Trainer, rounds: int, skipped: int = 1) -> tuple[dict[str, float], float]:
     """Median seconds of a meta-step and of a fusion step, and peak memory in MB; the first rounds do not count."""
-    trainer.T.train()
-    batch = trainer.config.batch
-    mtr, mts = (sets[:batch] for sets in trainer.supply.meta_sets(1))
-    ftr = trainer.supply.fusion_batches(1)[0]
     seconds: dict[str, list[float]] = {"meta": [], "fusion": []}
     for _ in range(skipped + rounds):
-        for phase, step in (
-            ("meta", lambda: trainer.meta_step(mtr, mts)),
-            ("fusion", lambda: trainer.fusion_step(ftr)),
-        ):
+        for phase, step in both_steps(trainer).items():
             start = time.perf_counter()
             step()
             if trainer.device.startswith("cuda"):

@@ -168,7 +168,7 @@ def best_image(w_a: torch.Tensor, alpha: float, variant: str, steps: int = 300) 
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
         optimiser.zero_grad()
-        fusion_loss(I_f, I_a, I_b, w_a, 1 - w_a, alpha, variant).backward()
+        fusion_loss(I_f, I_a, I_b, w_a, 1 - w_a, alpha, variant, variant).backward()
         optimiser.step()
         schedule.step()
     return I_f.detach().clamp(0, 1)

@@ -540,7 +540,7 @@ def bound(error: float) -> str:
 
 # %% tags=["hide-input", "nbval-check-output"] mystnb={"markdown_format": "myst"}
 def released_loss(I_f: Tensor, I_a: Tensor, I_b: Tensor, w_a: Tensor, w_b: Tensor) -> Tensor:
-    return fusion_loss(I_f, I_a, I_b, w_a, w_b, variant="released")
+    return fusion_loss(I_f, I_a, I_b, w_a, w_b, intensity="released", gradient="released")
 
 
 settings = {"small, smooth": (small_networks(0), 1.0, 1e-5), "F, G, SegFormer": (real_networks(), 10.0, 1e-5)}

@@ -113,7 +113,7 @@ print(
 # ## Look at a test pair
 
 # %% mystnb={"image": {"alt": "Infrared, visible and fused image of a test pair, and its weight map"}, "figure": {"caption": "A test pair, its fusion (stretched to the full range; colour from the visible image), and the weight w_a that G gives to infrared, from 0 (purple) to 1 (orange).", "name": "fig-train-fused"}}
-tests = trainer.supply.test_pairs()
+tests = trainer.batches.test_pairs()
 pair = tests[1 % len(tests)]
 I_f = fuse(trainer.F, pair.ir, pair.vi)  # (1, H, W)
 with torch.no_grad():

@@ -31,22 +31,24 @@ from studies.mechanism_parts import (
     LocalLossNet,
     MaskFusion,
     Scenes,
-    StudyTask,
-    class_weights,
-    downstream,
     fuse_all,
     load,
     region_means,
     weights_all,
 )
-from tdfusion.config import VARIANTS
+from tdfusion.algorithm import fusion_step, meta_step, start
+from tdfusion.config import VARIANTS, Method
+from tdfusion.data.pair import FusionBatch, MetaBatch
 from tdfusion.data.samplers import disjoint_subsets
+from tdfusion.data.synthroad.scenes import CLASSES
+from tdfusion.downstream.config import TINY_SEGFORMER
+from tdfusion.downstream.judge import judge
 from tdfusion.files import write_text
-from tdfusion.losses import gradient_loss, intensity_loss
-from tdfusion.meta import Method, NormalisedGradient, meta_gradient, outer_update
-from tdfusion.models import FusionNet, LossNet
+from tdfusion.losses import fusion_loss
+from tdfusion.models import FusionNet, LossNet, MixNet
 from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.tasks.segmentation import SegmentationTask, class_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRATCH = ROOT / "runs" / "mechanism"
@@ -141,38 +143,34 @@ def build_F(name: str) -> nn.Module:
     }[name]()
 
 
-def loss_of(arm: Arm, I_f: Tensor, I_a: Tensor, I_b: Tensor, w_a: Tensor, w_b: Tensor) -> Tensor:
-    """L_f, Eq. (1), in the arm's variant."""
-    settings = VARIANTS[arm.variant]
-    intensity = intensity_loss(I_f, I_a, I_b, w_a, w_b, settings.get("intensity", "paper"))
-    if not arm.alpha:
-        return intensity
-    return intensity + arm.alpha * gradient_loss(I_f, I_a, I_b, settings.get("gradient", "paper"))
-
-
 class Run:
-    """The state of one arm with one seed."""
+    """One arm with one seed: a state of `tdfusion.algorithm`, scenes in memory, and the order in which they come."""
 
     def __init__(self, arm: Arm, seed: int, train: Scenes, test: Scenes) -> None:
         torch.manual_seed(seed)
         self.arm, self.seed, self.train, self.test = arm, seed, train, test
-        self.F = build_F(arm.F)
-        self.G = LossNet() if arm.G == "paper" else LocalLossNet()
-        self.T = StudyTask(class_weights(train.mask), arm.standardised)
-        self.loss = partial(loss_of, arm)
-        self.F_optimiser = torch.optim.Adam(self.F.parameters(), arm.eta_F)
-        self.T_optimiser = torch.optim.Adam(self.T.parameters(), arm.eta_T)
-        self.G_optimiser = (
-            NormalisedGradient(self.G.parameters(), arm.eta_G)
-            if arm.G_update == "normalised"
-            else torch.optim.Adam(self.G.parameters(), arm.eta_G, eps=1e-16)
-        )
+        released = VARIANTS[arm.variant]
+        self.partition = released.get("partition", "paper")
+        self.loss = partial(
+            fusion_loss, alpha=arm.alpha,
+            intensity=released.get("intensity", "paper"), gradient=released.get("gradient", "paper"),
+        )  # fmt: skip
+        F = build_F(arm.F)
+        G = LossNet() if arm.G == "paper" else LocalLossNet()
+        counts = torch.bincount(train.mask.flatten(), minlength=len(CLASSES))
+        T = SegmentationTask(len(CLASSES), class_weights(counts), arm.standardised, **TINY_SEGFORMER)
+        self.state = start(
+            MixNet(G) if arm.w == "direct" else F, G, T,
+            eta_F=arm.eta_F, eta_G=arm.eta_G, eta_T=arm.eta_T, G_update=arm.G_update,
+        )  # fmt: skip
+        if arm.w == "direct":  # Exp. V: F is the mix, and G's optimiser moves it
+            self.state.F_optimiser = self.state.G_optimiser
         self.w_train = self.fixed_weights()
         self.chance = torch.Generator().manual_seed(seed)
 
     def fixed_weights(self) -> Tensor | None:
         """w_a of every training scene where it is not being learned, else None."""
-        name, train = self.arm.w, self.train
+        name, train, G = self.arm.w, self.train, self.state.G
         if name in ("learned", "direct"):
             return None
         if name == "half":
@@ -183,8 +181,8 @@ class Run:
             return weights_all(random_G(self.seed), train)
         source = name.removesuffix(" shuffled")
         saved = torch.load(SCRATCH / f"{source}, seed {self.seed}.pt", weights_only=True)
-        self.G.load_state_dict(saved["G"])
-        w = weights_all(self.G, train)
+        G.load_state_dict(saved["G"])
+        w = weights_all(G, train)
         return shuffled(w, self.seed) if name.endswith("shuffled") else w
 
     def weights(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
@@ -192,64 +190,49 @@ class Run:
             w_a = self.w_train[chosen]
             return w_a, 1 - w_a
         with torch.no_grad():
-            return self.G(self.train.ir[chosen], self.train.vi[chosen])
+            return self.state.G(self.train.ir[chosen], self.train.vi[chosen])
 
     def meta_step(self, mtr: list[int], mts: list[int]) -> None:
-        step = meta_gradient(
-            self.F, self.G, self.T, self.train.batch(torch.tensor(mtr)), self.train.batch(torch.tensor(mts)),
-            loss=self.loss, eta_F_prime=self.arm.eta_F, eta_T_prime=self.arm.eta_T, method=self.arm.method,
+        arm = self.arm
+        batch = MetaBatch(*(self.train.batch(torch.tensor(indices)) for indices in (mtr, mts)))
+        meta_step(
+            self.state, batch,
+            loss=self.loss, eta_F_prime=arm.eta_F, eta_T_prime=arm.eta_T, method=arm.method,
         )  # fmt: skip
-        outer_update(self.G, step.theta_G, self.G_optimiser)
 
     def fusion_step(self) -> float:
+        """One step of F and T on a batch drawn by chance; L_t before it."""
+        direct = self.arm.w == "direct"
         chosen = torch.randint(len(self.train), (self.arm.batch,), generator=self.chance)
-        batch = self.train.batch(chosen)
-        w_a, w_b = self.weights(chosen)
-        I_f = self.F(batch.ir, batch.vi)
-        L_f = self.loss(I_f, batch.ir, batch.vi, w_a, w_b)
-        if self.arm.task_weight:  # T sees the same images, before F moves
-            L_t = self.T(I_f, batch)
-            descend(L_f + self.arm.task_weight * L_t, self.F_optimiser, self.T_optimiser)
-            return L_t.item()
-        descend(L_f, self.F_optimiser)
-        L_t = self.T(I_f.detach(), batch)
-        descend(L_t, self.T_optimiser)
-        return L_t.item()
-
-    def direct_step(self) -> float:
-        """Exp. V's form: I_f = w_a I_a + w_b I_b, and L_t trains G through it."""
-        batch = self.train.batch(torch.randint(len(self.train), (self.arm.batch,), generator=self.chance))
-        w_a, w_b = self.G(batch.ir, batch.vi)
-        L_t = self.T(w_a * batch.ir + w_b * batch.vi, batch)
-        descend(L_t, self.G_optimiser, self.T_optimiser)
-        return L_t.item()
+        row = fusion_step(
+            self.state, FusionBatch(self.train.batch(chosen)), *self.weights(chosen), loss=self.loss,
+            fusion_weight=0.0 if direct else 1.0, task_weight=1.0 if direct else self.arm.task_weight,
+        )  # fmt: skip
+        return row["L_t"]
 
     def epochs(self) -> Iterator[dict]:
         """Algorithm 1, one row per epoch."""
-        arm = self.arm
-        learned, step = arm.w == "learned", self.direct_step if arm.w == "direct" else self.fusion_step
+        arm, size = self.arm, self.arm.batch
         for _ in range(arm.warm):
-            step()
+            self.fusion_step()
         yield self.row(0, [])
         for epoch in range(1, arm.L + 1):
-            if learned:
+            if arm.w == "learned":
                 if arm.falling:
-                    fallen = arm.eta_G * (1 - (epoch - 1) / arm.L)
-                    for group in self.G_optimiser.param_groups:
-                        group["lr"] = fallen
-                partition = VARIANTS[arm.variant].get("partition", "paper")
+                    for group in self.state.G_optimiser.param_groups:
+                        group["lr"] = arm.eta_G * (1 - (epoch - 1) / arm.L)
+                M = min(arm.M, len(self.train) // (2 * size))
                 mtr, mts = disjoint_subsets(
-                    len(self.train), min(arm.M, len(self.train) // (2 * arm.batch)), epoch, self.seed,
-                    variant=partition, batch_size=arm.batch,
-                )  # fmt: skip
-                for at in range(0, len(mtr), arm.batch):
-                    self.meta_step(mtr[at : at + arm.batch], mts[at : at + arm.batch])
-            yield self.row(epoch, [step() for _ in range(arm.N)])
+                    len(self.train), M, epoch, self.seed, variant=self.partition, batch_size=size
+                )
+                for at in range(0, len(mtr), size):
+                    self.meta_step(mtr[at : at + size], mts[at : at + size])
+            yield self.row(epoch, [self.fusion_step() for _ in range(arm.N)])
 
     def row(self, epoch: int, L_t: list[float]) -> dict:
         row: dict = {"epoch": epoch, "L_t": float(np.mean(L_t)) if L_t else None}
         if self.w_train is None:
-            row["w_a"] = region_means(weights_all(self.G, self.test), self.test.optimum)
+            row["w_a"] = region_means(weights_all(self.state.G, self.test), self.test.optimum)
         return row
 
 
@@ -265,34 +248,36 @@ def shuffled(w: Tensor, seed: int) -> Tensor:
     return w.flatten(1).gather(1, order).view_as(w)
 
 
-def descend(loss: Tensor, *optimisers: torch.optim.Optimizer) -> None:
-    for optimiser in optimisers:
-        optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    for optimiser in optimisers:
-        optimiser.step()
+def downstream(train_images: Tensor, test_images: Tensor, train: Scenes, test: Scenes, seed: int) -> dict:
+    """The judge of every arm: a fresh T trained on these images, see `tdfusion.downstream.judge`."""
+    scores = judge(
+        (train_images, train.mask),
+        (test_images, test.mask),
+        CLASSES,
+        seed=1000 + seed,
+        steps=DOWNSTREAM_STEPS,
+    )
+    return {"miou": scores.values["mIoU"], "iou": {c.name: c.values["IoU"] for c in scores.classes}}
 
 
 def run_arm(name: str, seed: int, train: Scenes, test: Scenes, progress: bool) -> dict:
     """Train, judge, and say what was done."""
     arm, watch = ARMS[name], Stopwatch()
     run = Run(arm, seed, train, test)
-    before = region_means(weights_all(run.G, test), test.optimum)
+    G = run.state.G
+    before = region_means(weights_all(G, test), test.optimum)
     rows = list(tqdm(run.epochs(), total=arm.L + 1, desc=f"{name}, seed {seed}", disable=not progress))
-    judge = partial(downstream, train=train, test=test, seed=seed, steps=DOWNSTREAM_STEPS)
+    judged = partial(downstream, train=train, test=test, seed=seed)
     found: dict = {"arm": name, "seed": seed, "setting": asdict(arm), "history": rows}
-    mixes = [(lambda s: (w := weights_all(run.G, s)) * s.ir + (1 - w) * s.vi)(s) for s in (train, test)]
-    if arm.w == "direct":
-        found["downstream"] = judge(*mixes)
-    else:
-        found["downstream"] = judge(fuse_all(run.F, train), fuse_all(run.F, test))
+    found["downstream"] = judged(*(fuse_all(run.state.F, scenes) for scenes in (train, test)))
     if run.w_train is None:
-        w = weights_all(run.G, test)
+        w = weights_all(G, test)
         found["w_a_before"], found["w_a"] = before, region_means(w, test.optimum)
         found["maps"] = (w[list(SHOWN), 0] * 255).round().int().tolist()
         if arm.w == "learned":
-            found["downstream_of_mix"] = judge(*mixes)  # what w is worth where F realises it exactly
-        torch.save({"G": run.G.state_dict(), "F": run.F.state_dict()}, SCRATCH / f"{name}, seed {seed}.pt")
+            mix = MixNet(G)  # what w is worth where F realises it exactly
+            found["downstream_of_mix"] = judged(*(fuse_all(mix, scenes) for scenes in (train, test)))
+        torch.save({"G": G.state_dict(), "F": run.state.F.state_dict()}, SCRATCH / f"{name}, seed {seed}.pt")
     found["provenance"] = provenance(watch, seed=seed)
     return found
 
@@ -307,7 +292,7 @@ def run_image(name: str, seed: int, train: Scenes, test: Scenes) -> dict:
         "oracle mix": lambda s: s.oracle * s.ir + (1 - s.oracle) * s.vi,
     }[name]
     watch = Stopwatch()
-    score = downstream(make(train), make(test), train, test, seed, DOWNSTREAM_STEPS)
+    score = downstream(make(train), make(test), train, test, seed)
     return {"arm": name, "seed": seed, "downstream": score, "provenance": provenance(watch, seed=seed)}
 
 

@@ -1,4 +1,4 @@
-"""Pieces of the mechanism study: scenes in memory, small networks, the wrapped task, scores, regions."""
+"""Pieces of the mechanism study: scenes in memory, small networks, regions."""
 
 from __future__ import annotations
 
@@ -6,26 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as nnf
 from torch import Tensor, nn
 
 from tdfusion.data.pair import Batch
-from tdfusion.data.synthroad.scenes import CLASSES, OPTIMUM, SynthRoad, oracle_weights
-from tdfusion.tasks.segmentation import SegmentationTask
+from tdfusion.data.synthroad.scenes import OPTIMUM, SynthRoad, oracle_weights
 
 SIZE, TRAIN, TEST, DATA_SEED = (64, 64), 384, 96, 0
-SMALL_SEGFORMER = {
-    "depths": [1, 1, 1, 1],
-    "hidden_sizes": [16, 32, 64, 96],
-    "num_attention_heads": [1, 2, 2, 4],
-    "patch_sizes": [3, 3, 3, 3],
-    "strides": [2, 2, 2, 2],
-    "sr_ratios": [4, 2, 1, 1],
-    "mlp_ratios": [2, 2, 2, 2],
-    "decoder_hidden_size": 64,
-    "drop_path_rate": 0.0,
-    "classifier_dropout_prob": 0.0,
-}
 
 
 @dataclass(frozen=True)
@@ -61,31 +47,6 @@ def load(split: str, scratch: Path) -> Scenes:
         torch.save(stacked, scratch_file)
         scratch_file.replace(file)
     return Scenes(**torch.load(file, weights_only=True))
-
-
-def class_weights(mask: Tensor) -> Tensor:
-    """Inverse root of each class's share, mean 1: without it T ignores rare classes for hundreds of steps."""
-    share = torch.bincount(mask.flatten(), minlength=len(CLASSES)) / mask.numel()
-    weight = 1 / (share + 0.001).sqrt()
-    return weight / weight.mean()
-
-
-class StudyTask(SegmentationTask):
-    """A small SegFormer as T, its cross-entropy weighted by class; optionally its input standardised."""
-
-    def __init__(self, weight: Tensor, standardised: bool) -> None:
-        super().__init__(len(CLASSES), **SMALL_SEGFORMER)
-        self.standardised = standardised
-        self.register_buffer("weight", weight)
-
-    def logits(self, I_f: Tensor) -> Tensor:
-        if self.standardised:
-            mean, sd = I_f.mean((1, 2, 3), keepdim=True), I_f.std((1, 2, 3), keepdim=True)
-            I_f = (I_f - mean) / (sd + 1e-6)
-        return super().logits(I_f)
-
-    def forward(self, I_f: Tensor, batch: Batch) -> Tensor:
-        return nnf.cross_entropy(self.logits(I_f), batch.mask, self.weight)
 
 
 def _local(outputs: int, width: int) -> nn.Sequential:
@@ -130,42 +91,6 @@ class LocalLossNet(nn.Module):
     def forward(self, I_a: Tensor, I_b: Tensor) -> tuple[Tensor, Tensor]:
         w = self.net(torch.cat([I_a, I_b], 1) - 0.5).softmax(1)  # (B, 2, H, W)
         return w[:, :1], w[:, 1:]
-
-
-def miou(T: StudyTask, images: Tensor, mask: Tensor) -> tuple[float, list[float]]:
-    """Mean IoU over the classes, and each class's, over all pixels of the split."""
-    n = len(CLASSES)
-    counts = torch.zeros(n, n)
-    T.eval()
-    for I_f, truth in zip(images.split(32), mask.split(32), strict=True):
-        counts += torch.bincount((truth * n + T.predict(I_f)).flatten(), minlength=n * n).view(n, n)
-    both = counts.diag()
-    iou = both / (counts.sum(0) + counts.sum(1) - both)
-    return iou.mean().item(), iou.tolist()
-
-
-def downstream(
-    train_images: Tensor, test_images: Tensor, train: Scenes, test: Scenes, seed: int, steps: int
-) -> dict:
-    """A fresh T trained on fused images and scored on test images: the judge of every arm.
-
-    AdamW 5e-3, one cycle, batches of 8, flips; its input is standardised for every arm alike.
-    """
-    torch.manual_seed(1000 + seed)
-    T = StudyTask(class_weights(train.mask), standardised=True).train()
-    optimiser = torch.optim.AdamW(T.parameters(), 5e-3, weight_decay=0.01)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 5e-3, total_steps=steps)
-    for _ in range(steps):
-        chosen = torch.randint(len(train), (8,))
-        batch, I_f = train.batch(chosen), train_images[chosen]
-        if torch.rand(()) < 0.5:
-            I_f, batch = I_f.flip(-1), Batch(batch.ir, batch.vi, batch.names, mask=batch.mask.flip(-1))
-        optimiser.zero_grad()
-        T(I_f, batch).backward()
-        optimiser.step()
-        cycle.step()
-    mean, per_class = miou(T, test_images, test.mask)
-    return {"miou": mean, "iou": dict(zip(CLASSES, per_class))}
 
 
 def region_means(values: Tensor, optimum: Tensor) -> dict[str, float]:

@@ -49,7 +49,7 @@ STATES = (  # F, whether T's input is standardised
 
 def pushes(run: Run, mtr: Tensor, mts: Tensor, forms: tuple[str, ...]) -> dict[str, tuple[Tensor, Tensor]]:
     """Each form's map (B, 1, H, W), and the scenes it lies on. Eq. (4) is left out of v: F' = F."""
-    scenes, F, T = run.train, run.F, run.T
+    scenes, F, T = run.train, run.state.F, run.state.T
     on_mtr, on_mts = scenes.batch(mtr), scenes.batch(mts)
     theta_F = values(F)
     v, _, I_f = task_gradient(F, theta_F, T, values(T), on_mts)
@@ -76,12 +76,14 @@ def through_steps(run: Run, mtr: Tensor, mts: Tensor, steps: int) -> Tensor:
     """dL_t / dw_a through several plain steps of F on L_int, by reverse mode through all of them."""
     on_mtr, on_mts = run.train.batch(mtr), run.train.batch(mts)
     w_a = torch.full_like(on_mtr.ir, 0.5).requires_grad_()
-    theta = {name: value.clone().requires_grad_() for name, value in values(run.F).items()}
+    theta = {name: value.clone().requires_grad_() for name, value in values(run.state.F).items()}
     for _ in range(steps):
-        L_f = intensity_loss(call(run.F, theta, on_mtr.ir, on_mtr.vi), on_mtr.ir, on_mtr.vi, w_a, 1 - w_a)
+        L_f = intensity_loss(
+            call(run.state.F, theta, on_mtr.ir, on_mtr.vi), on_mtr.ir, on_mtr.vi, w_a, 1 - w_a
+        )
         gradient = torch.autograd.grad(L_f, list(theta.values()), create_graph=True)
         theta = {name: p - run.arm.eta_F * g for (name, p), g in zip(theta.items(), gradient)}
-    L_t = call(run.T, values(run.T), call(run.F, theta, on_mts.ir, on_mts.vi), on_mts)
+    L_t = call(run.state.T, values(run.state.T), call(run.state.F, theta, on_mts.ir, on_mts.vi), on_mts)
     return torch.autograd.grad(L_t, w_a)[0]
 
 
@@ -93,7 +95,7 @@ def measure(
     run = Run(arm, seed, train, test)
     for _ in range(WARM):
         run.fusion_step()
-    run.T.eval()
+    run.state.T.eval()
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
     found: dict[tuple[str, int], list[tuple[float, float]]] = {}
     maps: dict[str, Tensor] = {}

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from tdfusion.config import TrainConfig
 from tdfusion.data import geometry
-from tdfusion.data.pair import Batch, Pair, collate
+from tdfusion.data.pair import Batch, FusionBatch, MetaBatch, Pair, collate
 from tdfusion.data.readers import PairDataset, open_dataset
 from tdfusion.data.samplers import disjoint_subsets
+from tdfusion.data.synthroad.scenes import oracle_weights
 from tdfusion.errors import InputError
 from tdfusion.runs.processes import Processes
 
 
-class Supply:
+class Batches:
     """The training pairs of a run, in batches. What an epoch sees depends on (seed, epoch) alone.
 
     Args:
@@ -26,8 +29,8 @@ class Supply:
 
     Attributes:
         pairs: the training split, in random crops.
-        meta_steps: M, the meta-steps of an epoch; none where w is fixed.
-        fusion_steps: N, the fusion steps of an epoch: as set, or the whole training set once.
+        meta_steps: M, the meta-steps of an epoch; none where w is not learned.
+        fusion_steps: N, the fusion steps of an epoch: as set, or the whole training set once; none in Exp. IV.
 
     Raises:
         InputError: the data set cannot be opened, is too small for 2 M disjoint batches, or a batch
@@ -42,8 +45,9 @@ class Supply:
             config.dataset, config.root, "train", task=config.task, crop=config.crop, augment={"crop"},
             seed=config.seed, keep=True, **self._options(config.scenes),
         )  # fmt: skip
-        self.meta_steps = config.M if config.w == "learned" else 0
-        self.fusion_steps = config.N or -(-len(self.pairs) // config.batch)
+        self.meta_steps = config.M if config.learns_w else 0
+        own = config.N or -(-len(self.pairs) // config.batch)
+        self.fusion_steps = 0 if config.fusion_phase == "outer" else own
         self.meta_sets(1)  # or say now why not
         processes.part(range(config.batch))
         if config.workers and pairs is None:
@@ -58,8 +62,8 @@ class Supply:
             len(self.pairs), config.M, epoch, config.seed, variant=config.partition, batch_size=config.batch
         )
 
-    def fusion_batches(self, epoch: int) -> list[list[int]]:
-        """The fusion training set in a new order, as N batches; it starts over where N asks for more."""
+    def fusion_sets(self, epoch: int) -> list[list[int]]:
+        """Indices of the fusion training set in a new order, as N batches; it starts over where N asks for more."""
         draw = np.random.default_rng([self.config.seed, epoch, 1])
         wanted = self.fusion_steps * self.config.batch
         rounds = -(-wanted // len(self.pairs))
@@ -69,6 +73,30 @@ class Supply:
         else:
             order += order[: max(wanted - len(order), 0)]  # shared equally: filled up from the front
         return [order[i : min(i + self.config.batch, wanted)] for i in range(0, wanted, self.config.batch)]
+
+    def meta(self, epoch: int, done: int = 0) -> Iterator[MetaBatch]:
+        """The meta-batches of an epoch, without those already done."""
+        mtr, mts = self.meta_sets(epoch)
+        for step in range(done, self.meta_steps):
+            chosen = slice(step * self.config.batch, (step + 1) * self.config.batch)
+            yield self.meta_batch(mtr[chosen], mts[chosen])
+
+    def fusion(self, epoch: int, done: int = 0) -> Iterator[FusionBatch]:
+        """The fusion batches of an epoch, without those already done."""
+        yield from map(self.fusion_batch, self.fusion_sets(epoch)[done:])
+
+    def meta_batch(self, mtr: Sequence[int], mts: Sequence[int]) -> MetaBatch:
+        """This process's part of the pairs with these indices, as one meta-step sees them."""
+        return MetaBatch(
+            self.crops(mtr),
+            self.task_view(mts),
+            mtr_task=self.task_view(mtr) if self.config.task_size else None,
+            ftr=self.fusion_batch(mts) if self.config.fusion_phase == "outer" else None,
+        )
+
+    def fusion_batch(self, ftr: Sequence[int]) -> FusionBatch:
+        """This process's part of the pairs with these indices, as one fusion step sees them."""
+        return FusionBatch(self.crops(ftr), self.task_view(ftr) if self.config.task_size else None)
 
     def crops(self, indices: Sequence[int]) -> Batch:
         """This process's part of a batch in the epoch's random crops, as F's loss sees them."""
@@ -81,9 +109,6 @@ class Supply:
             return self.crops(indices)
         whole = [self.pairs.source[i] for i in self.processes.part(indices)]
         return self._batch([geometry.resize(pair, size) for pair in whole])
-
-    def names(self, indices: Sequence[int]) -> str:
-        return ", ".join(self.pairs.names[i] for i in indices)
 
     def test_pairs(self) -> PairDataset:
         """The test split, whole and without labels; of SynthRoad as many scenes as MSRS has test pairs.
@@ -106,4 +131,6 @@ class Supply:
 
     def _batch(self, pairs: list[Pair]) -> Batch:
         batch = collate(pairs)
+        if self.config.w == "oracle" and all(pair.optimum is not None for pair in pairs):
+            batch = replace(batch, oracle=torch.stack([oracle_weights(pair.optimum) for pair in pairs]))
         return (batch.with_swapped() if self.config.swap else batch).to(self.processes.device)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import math
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from pydantic.dataclasses import dataclass
+
 from tdfusion.errors import InputError
+from tdfusion.settings import STRICT, Count, Positive, Rate, Size, Weight, check_names, in_words, without_none
 
 Variant = Literal["paper", "released"]
 TaskName = Literal["segmentation", "detection"]
 GUpdate = Literal["adam", "gradient", "normalised"]
 TUpdate = Literal["gradient", "adam"]
-Method = Literal["forward", "double_backward", "double_vjp", "gauss_newton"]
-Weights = Literal["learned", "half"]
+Method = Literal["forward", "gauss_newton", "image"]
+Weights = Literal["learned", "half", "oracle", "given", "shuffled", "frozen"]
+FusionPhase = Literal["own", "outer"]
+Form = Literal["network", "mix"]
 TASKS = get_args(TaskName)
 DATASETS = ("SynthRoad", "MSRS", "FMB", "M3FD", "LLVIP")
 
@@ -28,12 +30,13 @@ def check_variant(variant: str) -> None:
         raise InputError(f'unknown variant "{variant}"; choose "paper" or "released"')
 
 
-@dataclass(frozen=True, kw_only=True)
+@in_words
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainConfig:
     """All settings of Algorithm 1. Defaults are the paper's (Sec. 4.1); "not given" marks our choice.
 
-    `make_config` builds one from a preset (scale) and a variant (which column of the differences between
-    the paper and its released code), with any setting named on top.
+    `make_config` builds one from a preset (scale), a variant (which column of the differences between the
+    paper and its released code) and an experiment (which row of Table 3), with any setting named on top.
     """
 
     # --- what is trained, on what
@@ -41,73 +44,87 @@ class TrainConfig:
     task: TaskName = "segmentation"
     root: str | None = None  # folder of the data set; SynthRoad needs none
     partial: bool = False  # train on what is complete where files of the data set are missing
-    scene_size: tuple[int, int] = (480, 640)  # px, H W of SynthRoad scenes
-    scenes: int = 1083  # SynthRoad training pairs; MSRS has as many
-    seed: int = 0
+    scene_size: Size = (480, 640)  # px, H W of SynthRoad scenes
+    scenes: Positive = 1083  # SynthRoad training pairs; MSRS has as many
+    seed: Count = 0
     device: str = "cpu"
-    workers: int = 0  # processes that read all training pairs ahead; 0: each is read when a step asks for it
+    workers: Count = (
+        0  # processes that read all training pairs ahead; 0: each is read when a step asks for it
+    )
+
+    # --- networks, Sec. 3.6
+    form: Form = "network"  # F; or Exp. V's I_f = w_a I_a + w_b I_b
+    width: Positive = 16  # channels per modality of F and G, a multiple of 8
+    blocks: Positive = 2  # Restormer blocks per stage of F and G
 
     # --- Algorithm 1
-    L: int = 50  # epochs
-    M: int = 200  # meta-steps per epoch
-    N: int | None = None  # fusion steps per epoch; None: the whole training set once
-    batch: int = 2  # pairs per step
-    crop: int = 256  # px, side of the square that F's loss sees (released; the paper: not given)
-    task_size: tuple[int, int] | None = None  # px, whole pairs resized for T (released); None: F's crops
+    L: Positive = 50  # epochs
+    M: Positive = 200  # meta-steps per epoch
+    N: Positive | None = None  # fusion steps per epoch; None: the whole training set once
+    batch: Positive = 2  # pairs per step
+    crop: Positive = 256  # px, side of the square that F's loss sees (released; the paper: not given)
+    task_size: Size | None = None  # px, whole pairs resized for T (released); None: F's crops
     partition: Variant = "paper"  # Sec. 3.3: disjoint subsets, or the released consecutive batches
-    snapshots: int = 0  # epochs between copies of F and G kept in the run folder; 0: the last ones only
+    fusion_phase: FusionPhase = "own"  # lines 12 to 16; "outer": F moves in the outer update (Exp. IV)
+    snapshots: Count = 0  # epochs between copies of F and G kept in the run folder; 0: the last ones only
 
-    # --- L_f, Eq. (1) to (3)
-    w: Weights = "learned"  # by G, or 1/2 everywhere without meta-steps (Exp. I of Table 3)
-    alpha: float = 1.0  # weight of the gradient term
+    # --- L_f, Eq. (1) to (3), and what else moves F
+    w: Weights = "learned"  # by G; or half (Exp. I); controls: oracle, given, shuffled, frozen
+    w_from: str | None = None  # G.safetensors whose weights are "given" or "shuffled"
+    alpha: Weight = 1.0  # weight of the gradient term; 0: Exp. II
     intensity: Variant = "paper"  # Eq. (2), or the weights squared as released
     gradient: Variant = "paper"  # Eq. (3) on gradient strengths, or signed and per direction
+    fusion_weight: Weight = 1.0  # of L_f in the loss that moves F
+    task_weight: Weight = 0.0  # of L_t in it; 1: Exp. III
 
     # --- steps; learning rates per step
-    method: Method = "forward"  # of the meta-gradient, see `tdfusion.meta.meta_gradient`
-    damping: float = 1e-3  # of the method "gauss_newton" alone
-    eta_F: float = 1e-4  # Eq. (8), Adam
-    eta_T: float = 1e-4  # Eq. (9), Adam
-    eta_G: float = 1e-4  # Eq. (6)
-    eta_F_prime: float = 1e-4  # Eq. (4); not given: the learning rate of F, as released
-    eta_T_prime: float = 1e-4  # Eq. (5); not given: the learning rate of T, as released
+    method: Method = "forward"  # how far ahead the meta-gradient looks, see `tdfusion.meta.meta_gradient`
+    damping: Rate = 1e-3  # of the method "gauss_newton" alone
+    eta_I: Rate = 0.5  # of the method "image" alone
+    eta_F: Rate = 1e-4  # Eq. (8), Adam
+    eta_T: Rate = 1e-4  # Eq. (9), Adam
+    eta_G: Rate = 1e-4  # Eq. (6)
+    eta_F_prime: Rate = 1e-4  # Eq. (4); not given: the learning rate of F, as released
+    eta_T_prime: Weight = 1e-4  # Eq. (5); not given: the learning rate of T, as released
     G_update: GUpdate = "adam"  # Sec. 4.1; "gradient" is Eq. (6) as printed, "normalised" is released
-    eps_G: float = (
-        1e-16  # Adam's epsilon for G: its gradient, 1e-13 to 1e-10 an entry, is far below the usual 1e-8
-    )
+    eps_G: Rate = 1e-16  # Adam's epsilon for G, whose gradient (1e-13 to 1e-10) the usual 1e-8 would swallow
     T_prime_update: TUpdate = "gradient"  # Eq. (5), or one step of T's own Adam, as released
-    decay_every: int = 0  # epochs between decays of eta_F and eta_T; 0: never
-    decay_factor: float = 0.1
+    decay_every: Count = 0  # epochs between decays of eta_F and eta_T; 0: never
+    decay_factor: Rate = 0.1
     swap: bool = False  # released: every batch doubled by the pairs with their modalities swapped
-    loss_limit: float = 1e4  # a loss above it, or not finite, stops the run
+    loss_limit: Rate = 1e4  # a loss above it, or not finite, stops the run
 
     def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                raise InputError(f"{name} = {value!r}: choose one of {', '.join(map(repr, allowed))}")
-        for field in dataclasses.fields(self):
-            _check_number(field.name, getattr(self, field.name), str(field.type))
+        if self.dataset not in (*DATASETS, "custom"):
+            raise InputError(f"dataset = {self.dataset!r}: choose one of {', '.join(DATASETS)}, custom")
         if min(self.scene_size) < self.crop and self.dataset == "SynthRoad":
             raise InputError(f"crop = {self.crop} px is larger than scene_size = {self.scene_size}")
+        if self.width % 8:
+            raise InputError(f"width = {self.width}: the 8 heads of attention need a multiple of 8")
+        if (self.w_from is not None) != (self.w in ("given", "shuffled")):
+            raise InputError(
+                f'w = {self.w!r}, w_from = {self.w_from!r}: "given" and "shuffled" take a file of G'
+            )
+        if self.w == "oracle" and self.dataset not in ("SynthRoad", "custom"):
+            raise InputError(f"w = 'oracle': {self.dataset} has no known optimum, SynthRoad has")
+        if not (self.fusion_weight or self.task_weight):
+            raise InputError("fusion_weight = task_weight = 0: nothing would move F")
+        if self.fusion_phase == "outer" and not self.learns_w:
+            raise InputError(f"fusion_phase = 'outer': w = {self.w!r} has no outer update to move F in")
+        if self.form == "mix" and (self.w != "learned" or self.fusion_weight):
+            raise InputError(
+                "form = 'mix': I_f is the mix by G's own w, trained by L_t: w learned, fusion_weight 0"
+            )
+
+    @property
+    def learns_w(self) -> bool:
+        """Whether there are meta-steps: G learns, and not as a part of F (Exp. V)."""
+        return self.w == "learned" and self.form == "network"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as written to ``config.json``."""
         return dataclasses.asdict(self)
 
-
-_CHOICES = {
-    "dataset": (*DATASETS, "custom"),
-    "task": TASKS,
-    "w": get_args(Weights),
-    "method": get_args(Method),
-    "partition": get_args(Variant),
-    "intensity": get_args(Variant),
-    "gradient": get_args(Variant),
-    "G_update": get_args(GUpdate),
-    "T_prime_update": get_args(TUpdate),
-}
-_MAY_BE_ZERO = ("seed", "workers", "alpha", "decay_every", "eta_T_prime", "snapshots")
 
 PRESETS: dict[str, dict[str, Any]] = {
     # A look at the whole machine: under a minute on two CPU cores.
@@ -133,6 +150,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+# Table 3. Exp. IV is read in two ways, since the paper leaves open by which loss F moves in the outer update.
+EXPERIMENTS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "I": {"w": "half"},
+    "II": {"alpha": 0.0},
+    "III": {"task_weight": 1.0},
+    "IV-L_f": {"fusion_phase": "outer"},
+    "IV-L_t": {"fusion_phase": "outer", "fusion_weight": 0.0, "task_weight": 1.0},
+    "V": {"form": "mix", "fusion_weight": 0.0, "task_weight": 1.0},
+}
+
 # px, H W to which the released code resizes whole pairs for T; SynthRoad as MSRS, whose size it has.
 RELEASED_TASK_SIZES = {
     "MSRS": (240, 320),
@@ -143,53 +171,24 @@ RELEASED_TASK_SIZES = {
 }
 
 
-def make_config(preset: str = "smoke", variant: str = "paper", **settings: Any) -> TrainConfig:
-    """A `TrainConfig` from a preset and a variant; ``settings`` override both.
+def make_config(
+    preset: str = "smoke", variant: str = "paper", experiment: str = "full", **settings: Any
+) -> TrainConfig:
+    """A `TrainConfig` from a preset, a variant and a row of Table 3; ``settings`` override all three.
 
     A preset sets the scale and wins over the variant where both speak (the number of epochs). ``None``
     for a setting means "as the preset has it", so that a notebook can list every parameter.
 
     Raises:
-        InputError: unknown preset, variant or setting (the nearest name is suggested), or a value out of
-            its range.
+        InputError: unknown preset, variant, experiment or setting (the nearest name is suggested), or a
+            value out of its range.
     """
     check_variant(variant)
-    if preset not in PRESETS:
-        raise InputError(f'unknown preset "{preset}"; choose one of {", ".join(PRESETS)}')
-    known = {field.name for field in dataclasses.fields(TrainConfig)}
-    for name in settings:
+    for what, name, known in (("preset", preset, PRESETS), ("experiment", experiment, EXPERIMENTS)):
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f'; did you mean "{near[0]}"?' if near else f"; known: {', '.join(sorted(known))}"
-            raise InputError(f'unknown setting "{name}"{hint}')
-    given = {name: value for name, value in settings.items() if value is not None}
-    for name in ("scene_size", "task_size"):
-        if isinstance(given.get(name), list):  # JSON and YAML have no tuples
-            given[name] = tuple(given[name])
+            raise InputError(f'unknown {what} "{name}"; choose one of {", ".join(known)}')
+    check_names(settings, (field.name for field in dataclasses.fields(TrainConfig)))
+    given = without_none(settings)
     if variant == "released" and preset == "paper":
         given = {"task_size": RELEASED_TASK_SIZES.get(given.get("dataset", "SynthRoad"))} | given
-    return TrainConfig(**(VARIANTS[variant] | PRESETS[preset] | given))
-
-
-def _check_number(name: str, value: Any, annotation: str) -> None:
-    if annotation.startswith("int") and value is not None:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise InputError(f"{name} = {value!r}: expected a whole number")
-    elif annotation == "float" and not (isinstance(value, (int, float)) and not isinstance(value, bool)):
-        raise InputError(f"{name} = {value!r}: expected a number")
-    elif annotation == "bool" and not isinstance(value, bool):
-        raise InputError(f"{name} = {value!r}: expected true or false")
-    elif (
-        annotation.startswith("tuple")
-        and not (value is None and annotation.endswith("None"))
-        and not (
-            isinstance(value, tuple) and len(value) == 2 and all(isinstance(v, int) and v > 0 for v in value)
-        )
-    ):
-        raise InputError(f"{name} = {value!r}: expected two whole numbers, height and width")
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        lowest_ok = value >= 0 if name in _MAY_BE_ZERO else value > 0
-        if not lowest_ok or not math.isfinite(value):
-            raise InputError(
-                f"{name} = {value!r}: expected a number {'>=' if name in _MAY_BE_ZERO else '>'} 0"
-            )
+    return TrainConfig(**(VARIANTS[variant] | PRESETS[preset] | EXPERIMENTS[experiment] | given))

@@ -43,13 +43,6 @@ def _load_forward_mode() -> None:
         jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
 
 
-def directional_derivative_by_vjp(I_f: Tensor, parameters: list[Tensor], v: list[Tensor]) -> Tensor:
-    """J v from the graph of I_f: J^T u is linear in u, so differentiating <J^T u, v> in u gives J v."""
-    u = torch.zeros_like(I_f, requires_grad=True)
-    J_T_u = torch.autograd.grad(I_f, parameters, u, create_graph=True)
-    return torch.autograd.grad(J_T_u, u, v)[0]
-
-
 def solve_damped(
     F: nn.Module, v: Parameters, I_a: Tensor, I_b: Tensor, damping: float, iterations: int
 ) -> Parameters:

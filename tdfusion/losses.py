@@ -37,10 +37,17 @@ def intensity_loss(
     Args:
         I_f, I_a, I_b, w_a, w_b: (B, 1, H, W).
     """
+    return intensity_per_pixel(I_f, I_a, I_b, w_a, w_b, variant).mean()
+
+
+def intensity_per_pixel(
+    I_f: Tensor, I_a: Tensor, I_b: Tensor, w_a: Tensor, w_b: Tensor, variant: Variant = "paper"
+) -> Tensor:
+    """The summand of Eq. (2), (B, 1, H, W); arguments as `intensity_loss`."""
     check_variant(variant)
     if variant == "released":
-        w_a, w_b = w_a.square(), w_b.square()
-    return (w_a * (I_f - I_a).square() + w_b * (I_f - I_b).square()).mean()
+        w_a, w_b = w_a**2, w_b**2
+    return w_a * (I_f - I_a).square() + w_b * (I_f - I_b).square()
 
 
 def target_gradient(I_a: Tensor, I_b: Tensor, variant: Variant = "paper") -> Tensor:
@@ -70,9 +77,13 @@ def gradient_loss(I_f: Tensor, I_a: Tensor, I_b: Tensor, variant: Variant = "pap
     Args:
         I_f, I_a, I_b: (B, 1, H, W).
     """
-    difference = sobel(I_f) if variant == "released" else _strength(sobel(I_f))
-    difference = difference - target_gradient(I_a, I_b, variant)  # (B, 1 or 2, H, W)
-    return difference.abs().sum(dim=1).mean()
+    return gradient_per_pixel(I_f, I_a, I_b, variant).mean()
+
+
+def gradient_per_pixel(I_f: Tensor, I_a: Tensor, I_b: Tensor, variant: Variant = "paper") -> Tensor:
+    """The summand of Eq. (3), (B, H, W); arguments as `gradient_loss`."""
+    gradient = sobel(I_f) if variant == "released" else _strength(sobel(I_f))
+    return (gradient - target_gradient(I_a, I_b, variant)).abs().sum(dim=1)  # over 1 or 2 directions
 
 
 def fusion_loss(
@@ -82,21 +93,22 @@ def fusion_loss(
     w_a: Tensor,
     w_b: Tensor,
     alpha: float = 1.0,
-    variant: Variant = "paper",
+    intensity: Variant = "paper",
+    gradient: Variant = "paper",
 ) -> Tensor:
     r"""Learnable fusion loss, Eq. (1): $L_f = L_f^{int} + \alpha L_f^{grad}$.
 
     Args:
         I_f, I_a, I_b: (B, 1, H, W) in [0, 1].
         w_a, w_b: (B, 1, H, W), the output of G.
-        alpha: weight of the gradient term (paper: 1).
-        variant: "paper" or "released", for both terms.
+        alpha: weight of the gradient term (paper: 1; 0 is Exp. II of Table 3).
+        intensity, gradient: "paper" or "released", of Eq. (2) and of Eq. (3).
 
     Raises:
         InputError: unknown variant.
     """
-    intensity = intensity_loss(I_f, I_a, I_b, w_a, w_b, variant)
-    return intensity + alpha * gradient_loss(I_f, I_a, I_b, variant)
+    L_int = intensity_loss(I_f, I_a, I_b, w_a, w_b, intensity)
+    return L_int + alpha * gradient_loss(I_f, I_a, I_b, gradient) if alpha else L_int
 
 
 def _strength(gradient: Tensor) -> Tensor:

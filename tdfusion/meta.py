@@ -15,7 +15,7 @@ $$v^\top \frac{\partial^2 L_f}{\partial \theta_F \partial \theta_G}
   \qquad J = \frac{\partial I_f}{\partial \theta_F} .$$
 
 J v, how I_f moves when theta_F moves along v, is one forward-mode derivative of F. No graph of a graph is
-built. `mixed_derivative` has this form and two slower ones that check it.
+built; `tdfusion.reference.double_backward` has the two slower forms that check it.
 
 All functions leave the networks as they found them: parameters are passed as values, buffers as copies.
 """
@@ -37,7 +37,6 @@ from tdfusion.jacobian import (
     Parameters,
     call,
     directional_derivative,
-    directional_derivative_by_vjp,
     solve_damped,
     values,
 )
@@ -56,7 +55,7 @@ class MetaGradient:
     L_t_mts: Tensor  # of F' and T' on the meta-test pairs: what G is to lower
     I_f_mtr: Tensor
     I_f_mts: Tensor
-    w_a: Tensor  # on the meta-training pairs
+    w_a: Tensor  # on the meta-training pairs; of the method "image", on the meta-test pairs
 
 
 def inner_update_F(theta_F: Parameters, gradient: Parameters, eta_F_prime: float) -> Parameters:
@@ -123,6 +122,21 @@ def task_gradient(
     return dict(zip(theta, v)), L_t.detach(), I_f.detach()
 
 
+def loss_and_slope(
+    F: nn.Module, mtr: Batch, w_a: Tensor, w_b: Tensor, loss: FusionLoss, average: Average = list
+) -> tuple[Tensor, Tensor, Parameters]:
+    """I_f of a batch, its L_f with w held, and the slope dL_f / dtheta_F that Eq. (4) and (8) descend.
+
+    Returns:
+        I_f (B, 1, H, W) and L_f, both detached, and the slope by parameter name.
+    """
+    theta_F = {name: value.clone().requires_grad_() for name, value in values(F).items()}
+    I_f = call(F, theta_F, mtr.ir, mtr.vi)  # (B, 1, H, W)
+    L_f = loss(I_f, mtr.ir, mtr.vi, w_a.detach(), w_b.detach())
+    slope = average(torch.autograd.grad(L_f, list(theta_F.values())))
+    return I_f.detach(), L_f.detach(), dict(zip(theta_F, slope))
+
+
 def pixel_push(
     I_f: Tensor, I_a: Tensor, I_b: Tensor, w_a: Tensor, w_b: Tensor, J_v: Tensor, loss: FusionLoss
 ) -> Tensor:
@@ -132,9 +146,52 @@ def pixel_push(
     size as well, since L_f is a mean over the batch). Times -eta_F' this is what bracket (b) of Eq. (11)
     must be. The gradient term of L_f has no w and drops out.
     """
+    return (image_slope(I_f, I_a, I_b, w_a, w_b, loss) * J_v).sum()
+
+
+def image_slope(I_f: Tensor, I_a: Tensor, I_b: Tensor, w_a: Tensor, w_b: Tensor, loss: FusionLoss) -> Tensor:
+    """dL_f / dI_f (B, 1, H, W), with its dependence on w kept."""
     I_f = I_f.detach().requires_grad_()
-    (dL_f_dI_f,) = torch.autograd.grad(loss(I_f, I_a, I_b, w_a, w_b), I_f, create_graph=True)
-    return (dL_f_dI_f * J_v).sum()
+    return torch.autograd.grad(loss(I_f, I_a, I_b, w_a, w_b), I_f, create_graph=True)[0]
+
+
+def loss_after_image_step(
+    F: nn.Module, T: nn.Module, theta_T_prime: Parameters, w_a: Tensor, w_b: Tensor, mts: Batch,
+    loss: FusionLoss, eta_I: float,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    r"""L_t of the image that one step on L_f *in the image itself* gives; it still depends on w.
+
+    $$I_f' = I_f - \eta_I\, n\, \partial L_f / \partial I_f, \qquad n = BHW.$$
+
+    Beyond the paper: F as free as an image, so that the step asks every pixel for itself and J is the
+    identity. At eta_I = 1/2 and alpha = 0 it lands on $w_a I_a + w_b I_b$ (Exp. V), whatever I_f was.
+
+    Returns:
+        L_t, and I_f' (B, 1, H, W), detached.
+    """
+    with torch.no_grad():
+        I_f = call(F, values(F), mts.ir, mts.vi)  # (B, 1, H, W)
+    I_f_prime = I_f - eta_I * I_f.numel() * image_slope(I_f, mts.ir, mts.vi, w_a, w_b, loss)
+    return call(T, theta_T_prime, I_f_prime, mts), I_f_prime.detach()
+
+
+def gradient_of_G(outer: Tensor, G: nn.Module, average: Average = list) -> Parameters:
+    r"""Eq. (7): $\partial L_t / \partial \theta_G$ from a scalar with that derivative, by name.
+
+    Args:
+        outer: L_t itself where it depends on w, or $-\eta_{F'} \langle \partial L_f / \partial I_f, J v \rangle$,
+            see `pixel_push`.
+        G: the loss generation network in whose graph ``outer`` stands.
+        average: over processes, see `meta_gradient`.
+
+    Raises:
+        TrainingError: it does not depend on all parameters of G.
+    """
+    theta_G = dict(G.named_parameters())
+    gradient = torch.autograd.grad(outer, list(theta_G.values()), allow_unused=True)
+    if any(g is None for g in gradient):
+        raise TrainingError("L_f does not depend on all of theta_G: G would receive no gradient")
+    return dict(zip(theta_G, average(gradient)))
 
 
 def meta_gradient(
@@ -152,6 +209,7 @@ def meta_gradient(
     method: Method = "forward",
     damping: float = 1e-3,
     iterations: int = 10,
+    eta_I: float = 0.5,
     average: Average = list,
 ) -> MetaGradient:
     """One meta-step up to the gradient of G: Eq. (4), Eq. (5) and Eq. (7). Changes no network.
@@ -164,98 +222,69 @@ def meta_gradient(
         T_optimiser: see `inner_update_T`.
         mtr_task: the meta-training pairs as T sees them, where that is not ``mtr`` (the released code
             crops for L_f and resizes whole pairs for T).
-        method: how the mixed derivative is computed. ``"forward"``: by J v, exact and cheapest.
-            ``"double_backward"``: by keeping the graph of the step, as the paper describes it; equal up
-            to rounding. ``"double_vjp"``: J v by two reverse passes; equal up to rounding.
-            ``"gauss_newton"``: beyond the paper, v replaced by (J^T J + damping)^-1 v, see `solve_damped`.
-        damping, iterations: of ``"gauss_newton"`` only.
+        method: how far ahead L_t looks. ``"forward"``: through one step of F, the paper's Eq. (7), exact,
+            by J v in forward mode. Beyond the paper: ``"gauss_newton"``, through a converged F, v replaced
+            by (J^T J + damping)^-1 v, see `solve_damped`; ``"image"``, through one step in the image itself
+            on the meta-test pairs, see `loss_after_image_step`.
+        damping, iterations: of ``"gauss_newton"`` alone.
+        eta_I: step size of ``"image"`` alone.
         average: where several processes hold equal parts of the batches: takes tensors and gives their
             means over the processes. Every gradient goes through it where it is formed, so theta_F',
-            theta_T' and v are those of the joint batch. Not for ``"double_backward"`` and
-            ``"gauss_newton"``, whose middle products would have to be joined too.
+            theta_T' and v are those of the joint batch. Not for ``"gauss_newton"``, whose products would
+            have to be joined too.
 
     Raises:
         InputError: unknown method, or one that cannot share a batch.
         TrainingError: the loss does not depend on w, or w not on all parameters of G.
     """
-    if average is not list and method in ("double_backward", "gauss_newton"):
+    if method not in get_args(Method):
+        raise InputError(f'unknown method "{method}"; choose one of {", ".join(get_args(Method))}')
+    if average is not list and method == "gauss_newton":
         raise InputError(f'method "{method}" runs in one process; choose "forward" for several')
-    theta_F = {name: value.clone().requires_grad_() for name, value in values(F).items()}
-    parameters = list(theta_F.values())
-    graph_of_step = method in ("double_backward", "double_vjp")
-    w_a, w_b = G(mtr.ir, mtr.vi)  # (B, 1, H, W) each, with the graph of G
-    I_f = call(F, theta_F, mtr.ir, mtr.vi)  # (B, 1, H, W)
-    if method == "double_backward":
-        L_f = loss(I_f, mtr.ir, mtr.vi, w_a, w_b)
-        step = torch.autograd.grad(L_f, parameters, create_graph=True)
+
+    if method == "image":
+        w_a, w_b = G(mts.ir, mts.vi)  # (B, 1, H, W) each, with the graph of G
+        with torch.no_grad():
+            I_f = call(F, values(F), mtr.ir, mtr.vi)  # (B, 1, H, W)
+            L_f = loss(I_f, mtr.ir, mtr.vi, *G(mtr.ir, mtr.vi))
     else:
-        L_f = loss(I_f, mtr.ir, mtr.vi, w_a.detach(), w_b.detach())
-        step = average(torch.autograd.grad(L_f, parameters, retain_graph=graph_of_step))
-    theta_F_prime = inner_update_F(theta_F, dict(zip(theta_F, step)), eta_F_prime)
-    if mtr_task is None:
-        seen_by_T, mtr_task = I_f, mtr
-    else:
+        w_a, w_b = G(mtr.ir, mtr.vi)
+        I_f, L_f, slope = loss_and_slope(F, mtr, w_a, w_b, loss, average)
+        theta_F_prime = inner_update_F(values(F), slope, eta_F_prime)  # Eq. (4)
+
+    seen_by_T = I_f
+    if mtr_task is not None:
         with torch.no_grad():
             seen_by_T = call(F, values(F), mtr_task.ir, mtr_task.vi)
-    theta_T_prime, L_t_mtr = inner_update_T(T, seen_by_T, mtr_task, eta_T_prime, T_optimiser, average)
-    v, L_t_mts, I_f_mts = task_gradient(F, theta_F_prime, T, theta_T_prime, mts, average)
+    theta_T_prime, L_t_mtr = inner_update_T(  # Eq. (5)
+        T, seen_by_T, mtr if mtr_task is None else mtr_task, eta_T_prime, T_optimiser, average
+    )
 
-    theta_G = dict(G.named_parameters())
-    if method == "double_backward":
-        along_v = [v[name] for name in theta_F]
-        gradient = torch.autograd.grad(
-            list(theta_F_prime.values()), list(theta_G.values()), along_v, allow_unused=True
-        )
+    if method == "image":
+        outer, I_f_mts = loss_after_image_step(F, T, theta_T_prime, w_a, w_b, mts, loss, eta_I)
+        L_t_mts = outer.detach()
     else:
-        if method == "forward":
-            J_v = directional_derivative(F, v, mtr.ir, mtr.vi)
-        elif method == "double_vjp":
-            J_v = directional_derivative_by_vjp(I_f, parameters, [v[name] for name in theta_F])
-        elif method == "gauss_newton":
-            u = solve_damped(F, v, mtr.ir, mtr.vi, damping, iterations)
-            J_v = directional_derivative(F, u, mtr.ir, mtr.vi)
-        else:
-            raise InputError(f'unknown method "{method}"; choose one of {", ".join(get_args(Method))}')
-        push = -eta_F_prime * pixel_push(I_f, mtr.ir, mtr.vi, w_a, w_b, J_v, loss)
-        gradient = torch.autograd.grad(push, list(theta_G.values()), allow_unused=True)
-    if any(g is None for g in gradient):
-        raise TrainingError("L_f does not depend on all of theta_G: G would receive no gradient")
+        v, L_t_mts, I_f_mts = task_gradient(F, theta_F_prime, T, theta_T_prime, mts, average)
+        if method == "gauss_newton":
+            v = solve_damped(F, v, mtr.ir, mtr.vi, damping, iterations)
+        J_v = directional_derivative(F, v, mtr.ir, mtr.vi)
+        outer = -eta_F_prime * pixel_push(I_f, mtr.ir, mtr.vi, w_a, w_b, J_v, loss)  # Eq. (11)
     return MetaGradient(
-        theta_G=dict(zip(theta_G, average(gradient))),
-        L_f=L_f.detach(),
+        theta_G=gradient_of_G(outer, G, average),  # Eq. (7)
+        L_f=L_f,
         L_t_mtr=L_t_mtr,
         L_t_mts=L_t_mts,
-        I_f_mtr=I_f.detach(),
+        I_f_mtr=I_f,
         I_f_mts=I_f_mts,
         w_a=w_a.detach(),
     )
-
-
-class NormalisedGradient(torch.optim.Optimizer):
-    """The released update of G: theta_G -= lr * g / max |g|, the maximum over all of G.
-
-    The largest entry moves by exactly ``lr`` in every step, whatever the size of the gradient. A gradient
-    of exactly zero moves nothing.
-    """
-
-    def __init__(self, parameters, lr: float = 1e-4) -> None:
-        super().__init__(parameters, {"lr": lr})
-
-    @torch.no_grad()
-    def step(self) -> None:
-        for group in self.param_groups:
-            moving = [p for p in group["params"] if p.grad is not None]
-            largest = max((p.grad.abs().max() for p in moving), default=torch.zeros(()))
-            if largest > 0:
-                for p in moving:
-                    p.sub_(group["lr"] * p.grad / largest)
 
 
 def outer_update(G: nn.Module, gradient: Parameters, optimiser: torch.optim.Optimizer) -> None:
     r"""Outer update, Eq. (6): $\theta_G \leftarrow \theta_G - \eta_G\, \partial L_t / \partial \theta_G$.
 
     The optimiser says how: `torch.optim.SGD` is Eq. (6) as printed, `torch.optim.Adam` what Sec. 4.1
-    names, `NormalisedGradient` the released code. G's gradients are set, not added to.
+    names, `tdfusion.algorithm.NormalisedGradient` the released code. G's gradients are set, not added to.
     """
     for name, parameter in G.named_parameters():
         parameter.grad = gradient[name]

@@ -279,3 +279,20 @@ class LossNet(nn.Module, PyTorchModelHubMixin):
         net = cls()
         net.load_state_dict(read_safetensors(Path(path), net.state_dict()))
         return net.eval()
+
+
+class MixNet(nn.Module):
+    """Exp. V of Table 3 in the place of F: ``I_f = w_a I_a + w_b I_b`` with the weights of G, trained by L_t.
+
+    Args:
+        G: a loss generation network; its parameters are this network's.
+    """
+
+    def __init__(self, G: nn.Module) -> None:
+        super().__init__()
+        self.G = G
+
+    def forward(self, I_a: Tensor, I_b: Tensor) -> Tensor:
+        """(B, 1, H, W) in [0, 1] twice -> (B, 1, H, W)."""
+        w_a, w_b = self.G(I_a, I_b)
+        return w_a * I_a + w_b * I_b

@@ -17,6 +17,7 @@ from tdfusion.runs.parameters import check_parameters
 # Each row may import from rows above it, and from its own.
 ORDER = [
     ["errors"],
+    ["settings"],
     ["config", "files"],
     ["data"],
     ["weights"],

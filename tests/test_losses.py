@@ -88,7 +88,7 @@ def test_released_target_keeps_the_sign_and_the_paper_does_not() -> None:
 def test_fused_equal_to_both_sources_costs_nothing() -> None:
     I_a, w_a, _ = images()
     for variant in ("paper", "released"):
-        assert fusion_loss(I_a, I_a, I_a, w_a, 1 - w_a, variant=variant) == 0
+        assert fusion_loss(I_a, I_a, I_a, w_a, 1 - w_a, 1.0, variant, variant) == 0
 
 
 def test_total_is_intensity_plus_alpha_gradient() -> None:
@@ -100,7 +100,7 @@ def test_total_is_intensity_plus_alpha_gradient() -> None:
             gradient_loss(I_f, I_a, I_b, variant),
         )
         for alpha in (0.0, 0.3, 1.0):
-            total = fusion_loss(I_f, I_a, I_b, w_a, 1 - w_a, alpha, variant)
+            total = fusion_loss(I_f, I_a, I_b, w_a, 1 - w_a, alpha, variant, variant)
             torch.testing.assert_close(total, parts[0] + alpha * parts[1])
 
 

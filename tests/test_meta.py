@@ -7,12 +7,13 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
+from tdfusion.algorithm import NormalisedGradient
 from tdfusion.data.pair import Batch
 from tdfusion.errors import InputError, TrainingError
-from tdfusion.losses import fusion_loss
+from tdfusion.losses import fusion_loss, intensity_loss
 from tdfusion.meta import (
     MetaGradient,
-    NormalisedGradient,
+    call,
     directional_derivative,
     inner_update_T,
     meta_gradient,
@@ -22,6 +23,7 @@ from tdfusion.meta import (
     values,
 )
 from tdfusion.models import FusionNet, LossNet
+from tdfusion.reference.double_backward import directional_derivative_by_vjp, plain_meta_gradient
 
 
 class TinyF(nn.Module):
@@ -130,11 +132,18 @@ def test_meta_gradient_equals_finite_differences_of_the_whole_step(setting) -> N
     assert nnf.cosine_similarity(exact, numeric, dim=0) > 0.999999
 
 
-@pytest.mark.parametrize("method", ["double_backward", "double_vjp"])
-def test_forward_mode_equals_reverse_over_reverse(setting, method: str) -> None:
+def test_forward_mode_equals_reverse_over_reverse(setting) -> None:
     forward = flat(meta_gradient(*setting, **STEPS).theta_G)
-    other = flat(meta_gradient(*setting, **STEPS, method=method).theta_G)
+    other = flat(plain_meta_gradient(*setting, **STEPS))
     assert (forward - other).norm() / forward.norm() < 1e-12
+
+
+def test_J_v_in_forward_mode_is_that_of_two_reverse_passes(setting) -> None:
+    F, _, _, mtr, _ = setting
+    v = {name: torch.randn_like(p) for name, p in values(F).items()}
+    found = directional_derivative(F, v, mtr.ir, mtr.vi)
+    expected = directional_derivative_by_vjp(F, v, mtr.ir, mtr.vi)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.slow
@@ -143,10 +152,8 @@ def test_forward_mode_equals_double_backward_on_the_real_networks() -> None:
 
     F, G, T = FusionNet().double(), LossNet().double(), SegmentationTask(3).double().eval()
     mtr, mts = batch(32), batch(32)
-    found = [
-        flat(meta_gradient(F, G, T, mtr, mts, **STEPS, method=m).theta_G)
-        for m in ("forward", "double_backward")
-    ]
+    forward = meta_gradient(F, G, T, mtr, mts, **STEPS).theta_G
+    found = [flat(g) for g in (forward, plain_meta_gradient(F, G, T, mtr, mts, **STEPS))]
     assert found[1].norm() > 0
     assert (found[0] - found[1]).norm() / found[1].norm() < 1e-12
 
@@ -188,7 +195,7 @@ def state_of(*nets: nn.Module) -> list[Tensor]:
     return [t.clone() for net in nets for t in net.state_dict().values()]
 
 
-@pytest.mark.parametrize("method", ["forward", "double_backward", "double_vjp", "gauss_newton"])
+@pytest.mark.parametrize("method", ["forward", "gauss_newton", "image"])
 @pytest.mark.parametrize("adam", [False, True])
 def test_a_meta_step_leaves_everything_but_G_bit_for_bit(setting, method: str, adam: bool) -> None:
     F, G, T, mtr, _ = setting
@@ -301,3 +308,64 @@ def test_result_is_detached(setting) -> None:
     assert isinstance(result, MetaGradient)
     tensors = [result.L_f, result.L_t_mtr, result.L_t_mts, result.I_f_mtr, result.I_f_mts, result.w_a]
     assert not any(t.requires_grad for t in [*tensors, *result.theta_G.values()])
+
+
+# The step in the image itself, method="image"
+
+
+def image_loss_by_hand(setting, eta_I: float = 0.5, alpha: float = 1.0) -> Tensor:
+    """L_t of the stepped image, T' by torch.optim.SGD, the slope of L_f by automatic differentiation of it alone."""
+    import copy
+
+    F, G, T, mtr, mts = setting
+    T = copy.deepcopy(T)
+    with torch.no_grad():
+        I_f, w_a, w_b = F(mts.ir, mts.vi), *G(mts.ir, mts.vi)
+        seen = F(mtr.ir, mtr.vi)
+    step_T = torch.optim.SGD(T.parameters(), lr=0.3)
+    T(seen, mtr).backward()
+    step_T.step()
+    I_f.requires_grad_()
+    (slope,) = torch.autograd.grad(fusion_loss(I_f, mts.ir, mts.vi, w_a, w_b, alpha) * I_f.numel(), I_f)
+    with torch.no_grad():
+        return T(I_f - eta_I * slope, mts)
+
+
+@pytest.mark.parametrize(("eta_I", "alpha"), [(0.5, 0.0), (0.2, 0.0), (0.3, 0.4)])
+def test_the_image_step_equals_finite_differences(setting, eta_I: float, alpha: float) -> None:
+    def loss(*arguments: Tensor) -> Tensor:
+        return fusion_loss(*arguments, alpha)
+
+    step = meta_gradient(*setting, **STEPS | {"loss": loss}, method="image", eta_I=eta_I)
+    torch.testing.assert_close(step.L_t_mts, image_loss_by_hand(setting, eta_I, alpha), rtol=1e-12, atol=0)
+    exact, G, slopes = flat(step.theta_G), setting[1], []
+    with torch.no_grad():
+        for parameter in G.parameters():
+            for entry in parameter.view(-1):
+                ends = []
+                for sign in (1, -1):
+                    entry += sign * 1e-4
+                    with torch.enable_grad():
+                        ends.append(image_loss_by_hand(setting, eta_I, alpha))
+                    entry -= sign * 1e-4
+                slopes.append((ends[0] - ends[1]) / 2e-4)
+    numeric = torch.stack(slopes)
+    assert exact.norm() > 0
+    assert (exact - numeric).norm() / numeric.norm() < 1e-6
+
+
+def test_half_an_image_step_lands_on_the_mix_of_exp_V(setting) -> None:
+    """At eta_I = 1/2 and alpha = 0 the gradient is that of L_t(w_a I_a + w_b I_b), whatever F says."""
+    F, G, T, mtr, mts = setting
+    step = meta_gradient(*setting, **STEPS | {"loss": intensity_loss}, method="image")
+    theta_T_prime, _ = inner_update_T(T, F(mtr.ir, mtr.vi), mtr, 0.3)
+    w_a, w_b = G(mts.ir, mts.vi)
+    L_t = call(T, theta_T_prime, w_a * mts.ir + w_b * mts.vi, mts)
+    expected = torch.cat([g.flatten() for g in torch.autograd.grad(L_t, list(G.parameters()))])
+    torch.testing.assert_close(flat(step.theta_G), expected, rtol=1e-10, atol=1e-14)
+
+
+def test_the_image_step_pushes_nothing_where_both_sources_agree(setting) -> None:
+    F, G, T, mtr, mts = setting
+    same = Batch(mts.ir, mts.ir, mts.names, mts.mask)
+    assert flat(meta_gradient(F, G, T, mtr, same, **STEPS, method="image").theta_G).abs().max() < 1e-12

@@ -35,9 +35,9 @@ torch.manual_seed(5)
 config = make_config("smoke", L=1, M=2, N=2, batch=4, scenes=16, scene_size=(32, 32), crop=32,
                      G_update="gradient", eta_G=1e3, eta_F_prime=0.1, eta_T_prime=0.1)
 trainer = Trainer(config, F=FusionNet(8, 1), G=LossNet(8, 1), T=Task())
-trainer.F_optimiser = torch.optim.SGD(trainer.F.parameters(), lr=config.eta_F)
-trainer.T_optimiser = torch.optim.SGD(trainer.T.parameters(), lr=config.eta_T)
-for optimiser in (trainer.F_optimiser, trainer.T_optimiser):
+trainer.state.F_optimiser = torch.optim.SGD(trainer.F.parameters(), lr=config.eta_F)
+trainer.state.T_optimiser = torch.optim.SGD(trainer.T.parameters(), lr=config.eta_T)
+for optimiser in (trainer.state.F_optimiser, trainer.state.T_optimiser):
     for group in optimiser.param_groups:
         group["lr"] = 0.1
 trainer._decay = lambda: None

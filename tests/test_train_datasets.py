@@ -54,7 +54,7 @@ def test_a_run_on_the_published_layout(tmp_path: Path, name: str, task: str) -> 
     trainer.run(tmp_path / "run", progress=False)
     assert [row["phase"] for row in trainer.history] == ["meta", "fusion"]
     assert trainer.history[0]["G_gradient"] > 0
-    assert len(trainer.supply.test_pairs()) == 4
+    assert len(trainer.batches.test_pairs()) == 4
 
 
 def test_real_msrs_pairs_with_the_published_boxes_train(real_data: Path, tmp_path: Path) -> None:

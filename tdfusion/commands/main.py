@@ -179,7 +179,7 @@ def _train(arguments: argparse.Namespace) -> int:
         return 75  # EX_TEMPFAIL: not done yet, ask again
     if arguments.scored and trainer.processes.first:
         try:
-            scores = evaluate_network(trainer.F, trainer.supply.test_pairs(), limit=arguments.scored)
+            scores = evaluate_network(trainer.F, trainer.batches.test_pairs(), limit=arguments.scored)
         except InputError as error:  # no reason to call the training a failure
             print(f"tdfusion: the run is done, but not scored: {error}", file=sys.stderr)
         else:

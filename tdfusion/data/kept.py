@@ -14,7 +14,7 @@ from tdfusion.data.pair import Pair, Source
 class KeptSource:
     """A source whose pairs stay in memory once they are read, as long as there is room.
 
-    Kept without chroma and known-optimum map, which training does not use.
+    Kept without chroma, which training does not use, and with maps of ids in bytes.
 
     Args:
         source: where they come from.
@@ -36,7 +36,8 @@ class KeptSource:
             self._keep(index, pair)
         else:
             pair = self._kept[index]
-        return pair if pair.mask is None else replace(pair, mask=pair.mask.long())
+        ids = {name: getattr(pair, name) for name in _IDS}
+        return replace(pair, **{name: tensor.long() for name, tensor in ids.items() if tensor is not None})
 
     def read_all(self, workers: int, progress: bool = True) -> None:
         """Read every pair now, in processes of their own, as far as there is room.
@@ -56,7 +57,9 @@ class KeptSource:
 
     def _keep(self, index: int, pair: Pair) -> bool:
         """Whether there was room for it."""
-        needed = sum(t.nbytes for t in (pair.ir, pair.vi, pair.mask, pair.boxes) if t is not None)
+        needed = sum(
+            t.nbytes for t in (pair.ir, pair.vi, pair.mask, pair.boxes, pair.optimum) if t is not None
+        )
         if needed <= self._room:
             self._room -= needed
             self._kept[index] = pair
@@ -76,12 +79,16 @@ class _Lean:
         return _lean(self.source[index])
 
 
+_IDS = ("mask", "optimum")
+
+
 def _lean(pair: Pair) -> Pair:
-    mask = None if pair.mask is None else pair.mask.to(torch.uint8)
-    return replace(pair, chroma=None, optimum=None, mask=mask)
+    ids = {name: getattr(pair, name) for name in _IDS}
+    small = {name: tensor.to(torch.uint8) for name, tensor in ids.items() if tensor is not None}
+    return replace(pair, chroma=None, **small)
 
 
 def _copied(pair: Pair) -> Pair:
     """In this process's own memory: a worker's tensors lie in shared memory, which has a bound of its own."""
-    tensors = {name: getattr(pair, name) for name in ("ir", "vi", "mask", "boxes")}
+    tensors = {name: getattr(pair, name) for name in ("ir", "vi", "mask", "boxes", "optimum")}
     return replace(pair, **{name: tensor.clone() for name, tensor in tensors.items() if tensor is not None})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -62,6 +62,7 @@ class Batch:
     names: tuple[str, ...]
     mask: Tensor | None = None  # (B, H, W)
     boxes: tuple[Tensor, ...] | None = None  # B times (n, 5)
+    oracle: Tensor | None = None  # (B, 1, H, W), the best w_a, where it is known and asked for
 
     def __len__(self) -> int:
         return self.ir.shape[0]
@@ -74,6 +75,7 @@ class Batch:
             names=self.names,
             mask=None if self.mask is None else self.mask.to(device),
             boxes=None if self.boxes is None else tuple(b.to(device) for b in self.boxes),
+            oracle=None if self.oracle is None else self.oracle.to(device),
         )
 
     def with_swapped(self) -> Batch:
@@ -84,7 +86,24 @@ class Batch:
             names=self.names * 2,
             mask=None if self.mask is None else torch.cat([self.mask, self.mask]),
             boxes=None if self.boxes is None else self.boxes * 2,
+            oracle=None if self.oracle is None else torch.cat([self.oracle, 1 - self.oracle]),
         )
+
+
+class FusionBatch(NamedTuple):
+    """What one fusion step sees, Sec. 3.5."""
+
+    ftr: Batch  # fusion training pairs, as F's loss sees them
+    ftr_task: Batch | None = None  # the same as T sees them, where that is not the same (released)
+
+
+class MetaBatch(NamedTuple):
+    """What one meta-step sees, Sec. 3.4."""
+
+    mtr: Batch  # meta-training pairs, as F's loss sees them
+    mts: Batch  # meta-test pairs, as T sees them
+    mtr_task: Batch | None = None  # the meta-training pairs as T sees them, where that is not the same
+    ftr: FusionBatch | None = None  # what F learns from in the outer update (Exp. IV)
 
 
 def collate(pairs: Sequence[Pair]) -> Batch:

@@ -33,7 +33,7 @@ from tdfusion.downstream.prepare import Prepared
 from tdfusion.downstream.scores import Scores, confusion_matrix, segmentation_scores
 from tdfusion.errors import InputError
 from tdfusion.files import write_text
-from tdfusion.tasks.segmentation import SegmentationTask
+from tdfusion.tasks.segmentation import SegmentationTask, class_weights
 from tdfusion.weights import read_safetensors, write_safetensors
 
 _STATE_KEPT = 20  # how often a run writes its state; an interruption loses at most a part in so many
@@ -90,8 +90,9 @@ def retrain(
     """Train, score, write T and the predictions; the scores and a row of history per epoch."""
     train = _Images(prepared, "train", config.standardise, flip_seed=config.seed)
     T = build(config, len(prepared.classes))
-    weight = train.class_weights(len(prepared.classes)) if config.class_weights else None
-    model = _WithLoss(T, weight)
+    if config.class_weights:
+        T.weight = class_weights(train.pixels(T.classes))
+    model = _WithLoss(T)
     steps = -(-len(train) // config.batch) * config.epochs
     arguments = TrainingArguments(
         output_dir=str(out / "checkpoints"),
@@ -179,13 +180,9 @@ class _Images(Dataset):
                 x, y = x.flip(-1), y.flip(-1)
         return {"images": x, "labels": y}
 
-    def class_weights(self, classes: int) -> Tensor:
-        """1 / sqrt(share of the class + 0.001), of mean 1: rare classes count, absent ones do not explode."""
-        counts = torch.zeros(classes, dtype=torch.float64)
-        for name in self.names:
-            counts += torch.bincount(self._mask(name).flatten(), minlength=classes)
-        weight = (counts / counts.sum() + 0.001).rsqrt()
-        return (weight / weight.mean()).float()
+    def pixels(self, classes: int) -> Tensor:
+        """How many pixels each class has, (classes,)."""
+        return sum(torch.bincount(self._mask(name).flatten(), minlength=classes) for name in self.names)
 
     def _mask(self, name: str) -> Tensor:
         with Image.open(self.prepared.label(self.split, name)) as mask:
@@ -195,14 +192,13 @@ class _Images(Dataset):
 class _WithLoss(nn.Module):
     """T and its loss in one call, as Trainer wants it: cross-entropy over all classes."""
 
-    def __init__(self, task: SegmentationTask, weight: Tensor | None) -> None:
+    def __init__(self, task: SegmentationTask) -> None:
         super().__init__()
         self.task = task
-        self.register_buffer("weight", weight)
 
     def forward(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         logits = self.task.logits(images)  # (B, classes, H, W)
-        return {"loss": nnf.cross_entropy(logits, labels, self.weight), "logits": logits}
+        return {"loss": nnf.cross_entropy(logits, labels, self.task.weight), "logits": logits}
 
 
 class _Bar(TrainerCallback):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tdfusion.config import Variant, check_variant
 from tdfusion.errors import InputError
-from tdfusion.losses import sobel, target_gradient
+from tdfusion.losses import gradient_per_pixel, intensity_per_pixel
 
 Region = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels; x2 and y2 are not in it
 
@@ -55,12 +55,8 @@ def local_losses(
     near[max(y1 - 1, 0) : y2 + 1, max(x1 - 1, 0) : x2 + 1] = True
     s = values.view(-1, 1, 1, 1)
     candidate = torch.where(inside, s * I_a + (1 - s) * I_b if mix else s, rest)  # (n, 1, H, W)
-    w = (w_a, 1 - w_a) if variant == "paper" else (w_a**2, (1 - w_a) ** 2)
-    intensity = w[0] * (candidate - I_a).square() + w[1] * (candidate - I_b).square()  # (n, 1, H, W)
-    gradient = sobel(candidate)  # (n, 2, H, W)
-    if variant == "paper":
-        gradient = gradient.abs().sum(dim=1, keepdim=True)  # (n, 1, H, W)
-    difference = (gradient - target_gradient(I_a[None], I_b[None], variant)).abs().sum(dim=1)  # (n, H, W)
+    intensity = intensity_per_pixel(candidate, I_a, I_b, w_a, 1 - w_a, variant)  # (n, 1, H, W)
+    difference = gradient_per_pixel(candidate, I_a[None], I_b[None], variant)  # (n, H, W)
     pixels = inside.sum()
     return intensity[:, 0, inside].sum(dim=1) / pixels, difference[:, near].sum(dim=1) / pixels
 

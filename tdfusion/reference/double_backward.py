@@ -1,4 +1,4 @@
-"""The meta-step as one would write it first: the yardstick for `tdfusion.meta.meta_gradient`.
+"""The meta-step as one would write it first, and J v by reverse mode: what `tdfusion.meta` is held against.
 
 The inner update of F keeps its graph (``create_graph=True``), the task loss is computed with the updated
 networks, and one backward pass runs from that loss through the step of F into G: autograd differentiates a
@@ -50,3 +50,12 @@ def with_buffers(T: nn.Module, theta_T: dict[str, Tensor], I_f: Tensor, batch: B
     """L_t with parameters ``theta_T``; batch norm writes its running means to copies."""
     buffers = {name: buffer.clone() for name, buffer in T.named_buffers()}
     return functional_call(T, (theta_T, buffers), (I_f, batch))
+
+
+def directional_derivative_by_vjp(F: nn.Module, v: dict[str, Tensor], I_a: Tensor, I_b: Tensor) -> Tensor:
+    """J v by two reverse passes: J^T u is linear in u, so differentiating <J^T u, v> in u gives J v. (B, 1, H, W)."""
+    theta = {name: value.detach().clone().requires_grad_() for name, value in F.named_parameters()}
+    I_f = functional_call(F, theta, (I_a, I_b))
+    u = torch.zeros_like(I_f, requires_grad=True)
+    J_T_u = torch.autograd.grad(I_f, list(theta.values()), u, create_graph=True)
+    return torch.autograd.grad(J_T_u, u, [v[name] for name in theta])[0]

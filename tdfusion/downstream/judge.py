@@ -1,0 +1,67 @@
+"""A small judge for many images in memory: Sec. 4.3's question, asked in half a minute on one core.
+
+`tdfusion.downstream.retrain` asks it of files, at any scale, with the field's own engines; studies of many small
+runs ask it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tdfusion.data.pair import Batch
+from tdfusion.downstream.config import TINY_SEGFORMER
+from tdfusion.downstream.scores import Scores, confusion_matrix, segmentation_scores
+from tdfusion.tasks.segmentation import SegmentationTask, class_weights
+
+MakeTask = Callable[[int, Tensor], nn.Module]  # number of classes and their weights -> T
+
+
+def small_segformer(classes: int, weight: Tensor) -> SegmentationTask:
+    """The judge's T: a small SegFormer from scratch that sees images standardised."""
+    return SegmentationTask(classes, weight, standardise=True, **TINY_SEGFORMER)
+
+
+def judge(
+    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], classes: Sequence[str], *, seed: int, steps: int,
+    batch: int = 8, rate: float = 5e-3, make_task: MakeTask = small_segformer, dataset: str = "SynthRoad",
+    source: str = "",
+) -> Scores:  # fmt: skip
+    """A fresh T trained on one kind of images, and its mIoU on test images of that kind.
+
+    AdamW with one cycle of the learning rate, mirrored at random, cross-entropy weighted by class.
+
+    Args:
+        train, test: images (N, C, H, W) in [0, 1] and their masks, int64 (N, H, W).
+        classes: names.
+        seed: of T's weights and of the order; another seed is another judge.
+        steps: of training. A judge that is still learning rewards images that give a head start: look at its
+            curve first.
+        batch, rate: images per step, highest learning rate.
+        make_task: builds T with ``logits`` and ``predict``, as `small_segformer`.
+        dataset, source: what `Scores` says of the images.
+    """
+    images, mask = train
+    torch.manual_seed(seed)
+    T = make_task(len(classes), class_weights(torch.bincount(mask.flatten(), minlength=len(classes)))).train()
+    optimiser = torch.optim.AdamW(T.parameters(), rate, weight_decay=0.01)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+    for _ in range(steps):
+        chosen = torch.randint(len(images), (batch,))
+        x, y = images[chosen], mask[chosen]  # (B, C, H, W), (B, H, W)
+        if torch.rand(()) < 0.5:
+            x, y = x.flip(-1), y.flip(-1)
+        optimiser.zero_grad()
+        T(x, Batch(x, x, tuple(map(str, chosen.tolist())), mask=y)).backward()
+        optimiser.step()
+        cycle.step()
+    T.eval()
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for x, y in zip(test[0].split(32), test[1].split(32), strict=True):
+        counts += confusion_matrix(T.predict(x).numpy(), y.numpy(), len(classes))
+    return segmentation_scores(
+        counts, classes, dataset=dataset, source=source, seed=seed, images=len(test[0])
+    )
