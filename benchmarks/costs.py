@@ -19,7 +19,6 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.measure import in_a_process, peak_memory
-from tdfusion.algorithm import fusion_step, meta_step
 from tdfusion.config import PRESETS, TASKS, VARIANTS, make_config
 from tdfusion.files import write_text
 from tdfusion.runs.memory import keep_freed_memory
@@ -56,18 +55,9 @@ def measure_case(preset: str, variant: str, task: str, device: str, rounds: int)
 def both_steps(trainer: Trainer) -> dict[str, Callable[[], object]]:
     """A meta-step and a fusion step on the first pairs of the first epoch, reading of the pairs included."""
     trainer.T.train()
-    batches, weights = trainer.batches, trainer.weights
-    mtr, mts = (sets[: trainer.config.batch] for sets in batches.meta_sets(1))
-    ftr = batches.fusion_sets(1)[0]
-
-    def fusion() -> None:
-        batch = batches.fusion_batch(ftr)
-        fusion_step(trainer.state, batch, *weights(batch.ftr), **trainer.fusion_settings())
-
-    return {
-        "meta": lambda: meta_step(trainer.state, batches.meta_batch(mtr, mts), **trainer.meta_settings()),
-        "fusion": fusion,
-    }
+    mtr, mts = (sets[: trainer.config.batch] for sets in trainer.batches.meta_sets(1))
+    ftr = trainer.batches.fusion_sets(1)[0]
+    return {"meta": lambda: trainer.meta_step(mtr, mts), "fusion": lambda: trainer.fusion_step(ftr)}
 
 
 def timed_steps(trainer: Trainer, rounds: int, skipped: int = 1) -> tuple[dict[str, float], float]:

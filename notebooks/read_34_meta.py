@@ -53,6 +53,7 @@ from tdfusion.meta import (
     values,
 )
 from tdfusion.models import FusionNet, LossNet
+from tdfusion.reference.double_backward import plain_meta_gradient
 from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.results.paper import format_table
 from tdfusion.tasks.segmentation import SegmentationTask
@@ -267,6 +268,12 @@ print(f"{g.numel():,} entries; median size {g.abs().median():.0e}, largest {g.ab
 # :nodoc:
 # ```
 #
+# Its last line is Eq. (7), an ordinary backward pass through $\mathcal{G}$ alone:
+#
+# ```{libcode} tdfusion.meta.gradient_of_G
+# :nodoc:
+# ```
+#
 # The step itself is left to an optimiser, because the paper and its code take it differently (below):
 #
 # ```{libcode} tdfusion.meta.outer_update
@@ -391,11 +398,11 @@ print("finite differences agree to better than 1 in 10,000:", min(error.values()
 # value in Eq. (3) and of the rectifiers.
 #
 # **The other way of computing it.** The paper keeps the graph of the inner step and differentiates through it. The
-# library can do that too (`method="double_backward"`); the two agree to rounding. What the forward-mode form saves in
+# library has that too, beside its own code (`tdfusion.reference`); the two agree to rounding. What the forward-mode form saves in
 # time and memory is measured by `benchmarks/bench_meta.py`.
 
 # %% tags=["nbval-check-output"]
-kept = meta_gradient(*nets, *pairs, **options, method="double_backward").theta_G
+kept = plain_meta_gradient(*nets, *pairs, **options)
 gap = max((exact[name] - kept[name]).abs().max() / kept[name].abs().max() for name in kept)
 print("forward mode and double backward agree to 12 digits:", bool(gap < 1e-12))
 

@@ -18,16 +18,15 @@
 
 # %% tags=["hide-input"]
 import copy
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 import torch
-from torch import nn
 
 from tdfusion.config import make_config
 from tdfusion.data.readers import open_dataset
-from tdfusion.data.samplers import disjoint_subsets
 from tdfusion.data.synthroad.scenes import oracle_weights
 from tdfusion.figures.panels import image_row, visible_rgb
 from tdfusion.runs.memory import keep_freed_memory
@@ -54,7 +53,7 @@ config = make_config(
 #
 # Both are Adam steps (Sec. 4.1), not plain ones as printed. In the library:
 #
-# ```{libcode} tdfusion.train.Trainer.fusion_step
+# ```{libcode} tdfusion.algorithm.fusion_step
 # :nodoc:
 # ```
 #
@@ -88,37 +87,33 @@ for name, take in (
 #
 # | line | what happens | in the library |
 # |---:|---|---|
-# | 1 | start $\mathcal{F}, \mathcal{T}, \mathcal{G}$ untrained | {py:class}`~tdfusion.train.Trainer` |
+# | 1 | start $\mathcal{F}, \mathcal{T}, \mathcal{G}$ untrained | {py:func}`~tdfusion.algorithm.start` |
 # | 2 | **for** each of $L$ epochs | {py:meth}`~tdfusion.train.Trainer.run` |
 # | 3 | &emsp;draw *mtr* and *mts*, disjoint | {py:func}`~tdfusion.data.samplers.disjoint_subsets` |
-# | 4 | &emsp;**for** each of $M$ meta-steps | {py:meth}`~tdfusion.train.Trainer.run_epoch` |
-# | 5 | &emsp;&emsp;*inner update: what would this loss do?* | {py:meth}`~tdfusion.train.Trainer.meta_step` |
+# | 4 | &emsp;**for** each of $M$ meta-steps | {py:func}`~tdfusion.algorithm.epoch` |
+# | 5 | &emsp;&emsp;*inner update: what would this loss do?* | {py:func}`~tdfusion.algorithm.meta_step` |
 # | 6 | &emsp;&emsp;fuse a batch of *mtr* | {py:func}`~tdfusion.meta.meta_gradient` |
 # | 7 | &emsp;&emsp;$\theta_{\mathcal{F}'}$ by Eq. (4), $\theta_{\mathcal{T}'}$ by Eq. (5) | {py:func}`~tdfusion.meta.inner_update_F`, {py:func}`~tdfusion.meta.inner_update_T` |
 # | 8 | &emsp;&emsp;*outer update: was it good for the task?* | |
 # | 9 | &emsp;&emsp;fuse a batch of *mts* with $\mathcal{F}'$ | {py:func}`~tdfusion.meta.task_gradient` |
 # | 10 | &emsp;&emsp;move $\theta_\mathcal{G}$ by Eq. (6) | {py:func}`~tdfusion.meta.outer_update` |
 # | 11 | &emsp;*end of the meta phase* | |
-# | 12 | &emsp;**for** each of $N$ fusion steps | {py:meth}`~tdfusion.train.Trainer.run_epoch` |
-# | 13 | &emsp;&emsp;*fusion update* | {py:meth}`~tdfusion.train.Trainer.fusion_step` |
+# | 12 | &emsp;**for** each of $N$ fusion steps | {py:func}`~tdfusion.algorithm.epoch` |
+# | 13 | &emsp;&emsp;*fusion update* | {py:func}`~tdfusion.algorithm.fusion_step` |
 # | 14 | &emsp;&emsp;fuse a batch of *ftr* | |
 # | 15 | &emsp;&emsp;move $\theta_\mathcal{F}$ by Eq. (8), $\theta_\mathcal{T}$ by Eq. (9) | |
 # | 16 | &emsp;*end of the fusion phase* | |
 # | 17 | *end of the epoch* | |
 #
-# As code, the two loops:
+# As code, the two loops of an epoch:
 #
-# ```{libcode} tdfusion.train.Trainer.run
-# :nodoc:
-# ```
-#
-# ```{libcode} tdfusion.train.Trainer.run_epoch
+# ```{libcode} tdfusion.algorithm.epoch
 # :nodoc:
 # ```
 #
 # And the body of the first one (the second one's stands above):
 #
-# ```{libcode} tdfusion.train.Trainer.meta_step
+# ```{libcode} tdfusion.algorithm.meta_step
 # :nodoc:
 # ```
 #
@@ -128,56 +123,20 @@ for name, take in (
 # %% [markdown]
 # ## Three copies
 #
-# The same start, the same pairs in the same order, the same dropout; only the weights differ. The loop below is
-# Algorithm 1 once more, short, with a $\mathcal{G}$ that may be given instead of learned. A given one skips the meta
-# phase.
+# The same start, the same pairs in the same order; only the weights differ, which is one setting: `w`. Where they are not
+# learned there is no meta phase.
 
 
 # %%
-class GivenWeights(nn.Module):
-    """In the place of G: w_a by a rule that may look at the whole scene; it cannot learn."""
-
-    def __init__(self, rule) -> None:
-        super().__init__()
-        self.rule, self.pairs = rule, []
-
-    def forward(self, I_a, I_b):
-        w_a = torch.stack([self.rule(pair) for pair in self.pairs])  # (B, 1, H, W)
-        return w_a, 1 - w_a
-
-
-# the training scenes again, with their known optimum, which a trainer has no use for
-whole = open_dataset("SynthRoad", None, "train", length=32, size=(64, 64), seed=0)
-
-
-def train(rule=None) -> Trainer:
-    """Algorithm 1, with G learned (no rule) or given by a rule."""
-    trainer = Trainer(config)
-    if rule is not None:
-        trainer.G = GivenWeights(rule)
-    trainer.T.train()
-    for epoch in range(1, L + 1):
-        trainer.epoch = epoch
-        trainer.pairs.set_epoch(epoch)
-        if rule is None:
-            mtr, mts = disjoint_subsets(32, M, epoch, seed=0, batch_size=2)
-            for k in range(M):
-                trainer.meta_step(mtr[2 * k : 2 * k + 2], mts[2 * k : 2 * k + 2])
-        torch.manual_seed(epoch)  # dropout of T
-        order = np.random.default_rng(epoch).permutation(32).tolist()
-        for k in range(N):
-            ftr = order[2 * k : 2 * k + 2]
-            if rule is not None:
-                trainer.G.pairs = [whole[i] for i in ftr]
-            trainer.history.append(trainer.fusion_step(ftr))
+def train(w: str) -> Trainer:
+    """Algorithm 1 with another origin of w; its history without the meta-steps."""
+    trainer = Trainer(replace(config, w=w))
+    trainer.run(progress=False)
+    trainer.history = [row for row in trainer.history if row["phase"] == "fusion"]
     return trainer
 
 
-copies = {
-    "w = 1/2": train(lambda pair: torch.full_like(pair.ir, 0.5)),
-    "learned": train(),
-    "oracle": train(lambda pair: oracle_weights(pair.optimum)),
-}
+copies = {"w = 1/2": train("half"), "learned": train("learned"), "oracle": train("oracle")}
 
 # %% [markdown]
 # The oracle knows from the scene's construction which source carries each object (as in

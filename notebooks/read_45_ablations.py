@@ -32,11 +32,17 @@ study = json.loads((Path(tdfusion.__file__).parents[1] / "results" / "mechanism.
 #
 # | Exp. | without | here |
 # |---|---|---|
-# | I | the learnable loss: $w_a = w_b = 1/2$ | `TrainConfig(w="half")` |
-# | II | the gradient term of $L_f$ | `TrainConfig(alpha=0.0)` |
-# | III | the wall between task and fusion: $\theta_\mathcal{F}$ also follows $L_t$ | *with L_t* in the [study of Section 4.4](read_44_mechanism.ipynb), there with $w = 1/2$ |
-# | IV | the phase in which $\mathcal{F}$ learns on its own (Alg. 1, lines 12 to 16) | not a setting here; the paper leaves open by which loss $\mathcal{F}$ then moves |
-# | V | the fusion network: $I_f = w_a I_a + w_b I_b$ | *direct* in the [study of Section 4.4](read_44_mechanism.ipynb) |
+# | I | the learnable loss: $w_a = w_b = 1/2$ | `w="half"` |
+# | II | the gradient term of $L_f$ | `alpha=0` |
+# | III | the wall between task and fusion: $\theta_\mathcal{F}$ also follows $L_t$ | `task_weight=1`; *with L_t* in the [study of Section 4.4](read_44_mechanism.ipynb), there with $w = 1/2$ |
+# | IV | the phase in which $\mathcal{F}$ learns on its own (Alg. 1, lines 12 to 16) | `fusion_phase="outer"`. The paper leaves open by which loss $\mathcal{F}$ then moves, so there are two: `IV-L_f` by $L_f$, `IV-L_t` by $L_t$ |
+# | V | the fusion network: $I_f = w_a I_a + w_b I_b$ | `form="mix"`; *direct* in the [study of Section 4.4](read_44_mechanism.ipynb) |
+#
+# Each is trained by its name: `tdfusion train --experiment III`, or `-p experiment III` for
+# [the training notebook](train.ipynb). The settings are those of one Algorithm 1:
+#
+# ```{libcode} tdfusion.config.EXPERIMENTS
+# ```
 #
 # ## The paper's Table 3
 

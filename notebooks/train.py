@@ -31,6 +31,7 @@ root = None  # folder of the data set; SynthRoad needs none
 task = "segmentation"  # segmentation (SynthRoad, MSRS, FMB) or detection (SynthRoad, MSRS, M3FD, LLVIP)
 preset = "smoke"  # smoke (< 1 min), tour (< 10 min), paper (GPU)
 variant = "paper"  # paper, or released: the authors' code where it differs
+experiment = "full"  # row of Table 3: I, II, III, IV-L_f, IV-L_t, V
 seed = 0
 device = "cpu"  # or cuda
 settings = {}  # any other setting of TrainConfig, e.g. {"alpha": 0.1, "M": 50}
@@ -56,22 +57,11 @@ from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.train import Trainer
 
 check_parameters(
-    globals(),
-    "dataset",
-    "root",
-    "task",
-    "preset",
-    "variant",
-    "seed",
-    "device",
-    "settings",
-    "out",
-    "resume",
-    "minutes",
-    "scored",
-)
+    globals(), "dataset", "root", "task", "preset", "variant", "experiment", "seed", "device", "settings", "out",
+    "resume", "minutes", "scored",
+)  # fmt: skip
 named = {"dataset": dataset, "root": root, "task": task, "seed": seed, "device": device}
-config = make_config(preset, variant, **named | settings)
+config = make_config(preset, variant, experiment, **named | settings)
 keep_freed_memory()
 print(json.dumps(config.to_dict(), indent=2))
 

@@ -64,6 +64,8 @@ class Batches:
 
     def fusion_sets(self, epoch: int) -> list[list[int]]:
         """Indices of the fusion training set in a new order, as N batches; it starts over where N asks for more."""
+        if not self.fusion_steps:
+            return []
         draw = np.random.default_rng([self.config.seed, epoch, 1])
         wanted = self.fusion_steps * self.config.batch
         rounds = -(-wanted // len(self.pairs))

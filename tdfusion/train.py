@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from tdfusion.algorithm import Row, State, epoch, start, weights_by
+from tdfusion.algorithm import Row, State, epoch, fusion_step, meta_step, start, weights_by
 from tdfusion.batches import Batches
 from tdfusion.config import TrainConfig
 from tdfusion.data.readers import PairDataset
@@ -32,8 +32,8 @@ from tdfusion.weights import read_safetensors
 class Trainer:
     """One run: the state that Algorithm 1 moves, the batches it sees, and how far it is.
 
-    ``run`` is the whole of Algorithm 1; ``run_epoch`` one epoch, row by row. For a step of your own, call
-    `tdfusion.algorithm.meta_step` and `fusion_step` with ``trainer.state`` and batches of ``trainer.batches``.
+    ``run`` is the whole of Algorithm 1, ``run_epoch`` one epoch of it, row by row; ``meta_step`` and ``fusion_step``
+    take one step on pairs of your choice.
 
     Args:
         config: every setting.
@@ -264,6 +264,15 @@ class Trainer:
         except TrainingError as error:
             raise TrainingError(f"epoch {self.epoch}, step {self.step + 1}: {error}") from error
         self.step = 0
+
+    def meta_step(self, mtr: Sequence[int], mts: Sequence[int]) -> Row:
+        """`tdfusion.algorithm.meta_step` on the pairs with these indices, outside a run."""
+        return meta_step(self.state, self.batches.meta_batch(mtr, mts), **self.meta_settings())
+
+    def fusion_step(self, ftr: Sequence[int]) -> Row:
+        """`tdfusion.algorithm.fusion_step` on the pairs with these indices, outside a run."""
+        batch = self.batches.fusion_batch(ftr)
+        return fusion_step(self.state, batch, *self.weights(batch.ftr), **self.fusion_settings())
 
     def meta_settings(self) -> dict[str, Any]:
         """What `tdfusion.algorithm.meta_step` is told in the epoch under way."""

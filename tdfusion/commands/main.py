@@ -100,7 +100,7 @@ def _fuse(arguments: argparse.Namespace) -> int:
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
-    from tdfusion.config import DATASETS, PRESETS, TASKS, VARIANTS
+    from tdfusion.config import DATASETS, EXPERIMENTS, PRESETS, TASKS, VARIANTS
 
     train = commands.add_parser(
         "train",
@@ -127,6 +127,12 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--preset", choices=PRESETS, help="scale (default: smoke, under a minute)")
     train.add_argument(
         "--variant", choices=VARIANTS, help="the paper as printed (default), or its released code"
+    )
+    train.add_argument(
+        "--experiment",
+        choices=EXPERIMENTS,
+        help="row of the paper's Table 3: I w = 1/2, II no gradient term, III L_t in F's loss too, IV no fusion "
+        "phase (F moves in the outer update, by L_f or by L_t), V the mix w_a I_a + w_b I_b as F (default: full)",
     )
     train.add_argument("--dataset", choices=DATASETS, help="default: SynthRoad")
     train.add_argument("--task", choices=TASKS, help="default: segmentation")
@@ -161,11 +167,16 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.resume:
         from tdfusion.runs.folder import stored_config
 
-        if arguments.preset or arguments.variant:
-            raise InputError("--resume keeps the settings of the run; leave out --preset and --variant")
+        if arguments.preset or arguments.variant or arguments.experiment:
+            raise InputError(
+                "--resume keeps the settings of the run; leave out --preset, --variant and --experiment"
+            )
         config = stored_config(arguments.out, **given, **settings)
     else:
-        config = make_config(arguments.preset or "smoke", arguments.variant or "paper", **given, **settings)
+        config = make_config(
+            arguments.preset or "smoke", arguments.variant or "paper", arguments.experiment or "full",
+            **given, **settings,
+        )  # fmt: skip
 
     from tdfusion.evaluate.networks import evaluate_network
     from tdfusion.runs.memory import keep_freed_memory
