@@ -16,7 +16,7 @@ from tqdm import tqdm
 from tdfusion.errors import InputError
 from tdfusion.evaluate.matching import Item, check_sizes, match_folders, refuse
 from tdfusion.evaluate.scores import Evaluation, Row
-from tdfusion.metrics import VIF_MIN_SIDE, Convention, UndefinedMetricWarning, measure, resolve
+from tdfusion.metrics import Convention, UndefinedMetricWarning, measure, resolve, smallest_side
 
 BASELINES = ("infrared", "visible", "mean", "max")
 
@@ -113,7 +113,7 @@ def _evaluate(
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; give at least 1")
     items = match_folders(folders, groups)
-    check_sizes(items, VIF_MIN_SIDE)
+    check_sizes(items, smallest_side())
 
     def score(item: Item) -> list[Row] | InputError:
         try:
