@@ -76,7 +76,7 @@ figure = image_row({"infrared $I_a$": shown(I_a), "visible $I_b$": shown(I_b), "
 # where $p(v)$ is the share of pixels with level $v$. It is 0 for a constant and 8 if all levels are equally
 # frequent; where the pixels are does not matter, so noise is worth as much as structure.
 #
-# ```{libcode} tdfusion.metrics._kernels.entropy_value
+# ```{libcode} tdfusion.metrics.entropy.entropy_of
 # :nodoc:
 # ```
 #
@@ -88,7 +88,7 @@ figure = image_row({"infrared $I_a$": shown(I_a), "visible $I_b$": shown(I_b), "
 #
 # A sharp image has a high one; so has a noisy one, and one with stretched contrast.
 #
-# ```{libcode} tdfusion.metrics._kernels.spatial_frequency_value
+# ```{libcode} tdfusion.metrics.spatial_frequency.spatial_frequency_of
 # :nodoc:
 # ```
 #
@@ -104,7 +104,7 @@ figure = image_row({"infrared $I_a$": shown(I_a), "visible $I_b$": shown(I_b), "
 # It reaches 2 for $I_f = I_a + I_b$, whether or not that fits into 8 bits, and is 0/0 if the fused image is one of
 # the sources.
 #
-# ```{libcode} tdfusion.metrics.functional._scd
+# ```{libcode} tdfusion.metrics.scd.scd_of
 # :nodoc:
 # ```
 #
@@ -120,7 +120,7 @@ figure = image_row({"infrared $I_a$": shown(I_a), "visible $I_b$": shown(I_b), "
 # Sums run over all windows of four scales; the paper takes the mean over both sources. It is 1 for $I_f = S$, and
 # above 1 where $I_f$ has more contrast than $S$.
 #
-# ```{libcode} tdfusion.metrics._kernels._add_information
+# ```{libcode} tdfusion.metrics.vif._add_information
 # :nodoc:
 # ```
 #
@@ -135,7 +135,7 @@ figure = image_row({"infrared $I_a$": shown(I_a), "visible $I_b$": shown(I_b), "
 # with $\phi(x) = 0.9994 / (1 + e^{-15 (x - 0.5)})$ and $\psi(x) = 0.9879 / (1 + e^{-22 (x - 0.8)})$. An edge that
 # is too strong counts as lost just like one that is too weak.
 #
-# ```{libcode} tdfusion.metrics._kernels.qabf_value
+# ```{libcode} tdfusion.metrics.qabf.qabf_of
 # :nodoc:
 # ```
 #
@@ -149,7 +149,7 @@ figure = image_row({"infrared $I_a$": shown(I_a), "visible $I_b$": shown(I_b), "
 # with $C_1 = (0.01 \cdot 255)^2$, $C_2 = (0.03 \cdot 255)^2$ and windows of 7x7 pixels; the paper takes the mean
 # over both sources. It rewards agreement with both at once, and with it compromise.
 #
-# ```{libcode} tdfusion.metrics._kernels.ssim_per_source
+# ```{libcode} tdfusion.metrics.ssim.ssim_per_source
 # :nodoc:
 # ```
 #

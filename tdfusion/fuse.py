@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from tdfusion.data.geometry import resize_image
+from tdfusion.data.geometry import Match, matched, resize_image
 from tdfusion.data.images import read_gray, read_visible, write_png, ycbcr_to_rgb
 from tdfusion.errors import InputError
 from tdfusion.files import images_by_stem
@@ -44,9 +43,6 @@ def fuse(F: nn.Module, ir: Tensor, vi: Tensor, minmax: bool = True) -> Tensor:
     device = next(F.parameters()).device
     I_f = F(ir[None].to(device), vi[None].to(device))  # (1, 1, H, W)
     return (stretch(I_f) if minmax else I_f)[0].cpu()
-
-
-Match = Literal["none", "ir", "vi"]
 
 
 @dataclass(frozen=True)
@@ -138,11 +134,8 @@ def _read(pair: FilePair, match: Match) -> tuple[Tensor, Tensor, Tensor | None]:
     """Infrared (1, H, W), luma (1, H, W) and chroma (2, H, W) or None, of one size."""
     ir = read_gray(pair.ir)
     vi, chroma = read_visible(pair.vi)
-    if match == "ir":
-        vi = resize_image(vi, ir.shape[-2:])
-        chroma = None if chroma is None else resize_image(chroma, ir.shape[-2:])
-    elif match == "vi":
-        ir = resize_image(ir, vi.shape[-2:])
+    ir, vi = matched(ir, vi, match)
+    chroma = None if chroma is None else resize_image(chroma, vi.shape[-2:])
     if ir.shape != vi.shape:
         raise InputError(
             f"{pair.ir} is {_size(ir)} but {pair.vi} is {_size(vi)}; a pair must be registered and of one size"

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as nnf
 from PIL import Image
 
 from tdfusion.commands.evaluate import add_compare_command, add_evaluate_command
+from tdfusion.data.images import read_gray
 from tdfusion.errors import InputError
 from tdfusion.evaluate import (
     BASELINES,
@@ -23,9 +25,12 @@ from tdfusion.evaluate import (
     baselines,
     compare,
     evaluate_folder,
+    evaluate_folders,
     fuse_baseline,
 )
-from tdfusion.metrics import METRICS, UndefinedMetricWarning, all_metrics, resolve
+from tdfusion.fuse import fuse_files, match_pairs
+from tdfusion.metrics import METRICS, UndefinedMetricWarning, all_metrics, entropy, resolve
+from tdfusion.models import FusionNet
 from tdfusion.results.paper import format_table, paper_table
 
 NAMES = ("001D", "002D", "003N")
@@ -168,10 +173,61 @@ def test_a_bad_folder_is_refused_by_name(folders: dict[str, Path], spoil: object
 def test_unusable_settings_are_refused(folders: dict[str, Path]) -> None:
     with pytest.raises(InputError, match="baseline"):
         run(folders, method="max")
+    with pytest.raises(InputError, match="nothing to score"):
+        evaluate_folders(folders["ir"], folders["vi"], {}, with_baselines=False)
     with pytest.raises(InputError, match="workers"):
         run(folders, workers=0)
     with pytest.raises(InputError, match="no scores of"):
         run(folders).summary("theirs")
+
+
+def test_one_view_at_two_resolutions(folders: dict[str, Path]) -> None:
+    """The rule of ``tdfusion fuse --match``: one source is resized to the other, and F's image has that size."""
+    for name in NAMES:
+        with Image.open(folders["vi"] / f"{name}.png") as image:
+            image.resize((100, 86), Image.Resampling.BILINEAR).save(folders["vi"] / f"{name}.png")
+    with pytest.raises(
+        InputError, match=r"vi/001D\.png has 100x86 pixels.*--match ir or --match vi \(the other 0"
+    ):
+        run(folders)
+    evaluation = run(folders, match="ir")
+    large = read_gray(folders["vi"] / "001D.png")
+    small = nnf.interpolate(large[None], size=(43, 50), mode="bilinear", antialias=True)[0, 0]  # (43, 50)
+    B = (255 * small).round().byte().numpy()
+    row = next(row for row in evaluation.rows if (row.method, row.image) == ("ours", "001D"))
+    assert row.values == all_metrics(pixels(folders["ours"], "001D"), pixels(folders["ir"], "001D"), B)
+    assert baselines(folders["ir"], folders["vi"], match="ir").rows == evaluation.rows[:12]
+    with pytest.raises(InputError, match=r"ours/001D\.png has 50x43 pixels, 001D\.png 100x86 and 2 more"):
+        run(folders, match="vi")
+    assert baselines(folders["ir"], folders["vi"], match="vi").summary("visible").mean["EN"] == pytest.approx(
+        np.mean([entropy(pixels(folders["vi"], name)) for name in NAMES])
+    )
+    with pytest.raises(InputError, match='match is "visible"; choose none, ir, vi'):
+        run(folders, match="visible")
+
+
+@pytest.mark.parametrize("match", ["ir", "vi"])
+def test_what_fuse_matches_evaluate_takes(folders: dict[str, Path], tmp_path: Path, match: str) -> None:
+    for name in NAMES:
+        colour = np.random.default_rng(2).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+        Image.fromarray(colour).save(folders["vi"] / f"{name}.png")
+    fuse_files(FusionNet(), match_pairs(folders["ir"], folders["vi"], tmp_path / "out"), match=match)
+    evaluation = evaluate_folder(folders["ir"], folders["vi"], tmp_path / "out", match=match, metrics=["SF"])
+    assert evaluation.summary().images == 3
+
+
+def test_some_metrics_only(folders: dict[str, Path], tmp_path: Path) -> None:
+    evaluation = run(folders, metrics=("SSIM", "EN"))
+    whole = run(folders)
+    assert evaluation.metrics == ("SSIM", "EN")
+    assert evaluation.mean == {metric: whole.mean[metric] for metric in ("SSIM", "EN")}
+    for name in ("metrics.json", "metrics.csv"):
+        (evaluation.to_json if name.endswith("json") else evaluation.to_csv)(tmp_path / name)
+        assert Evaluation.read(tmp_path / name).mean == evaluation.mean
+    assert "VIF" not in evaluation.table()
+    assert "ours: ours" in compare([evaluation], dataset="MSRS")  # its other columns stay empty
+    with pytest.raises(InputError, match='no metric "PSNR"; choose from EN, SF'):
+        run(folders, metrics=("PSNR",))
 
 
 def test_undefined_values_are_counted_and_named(folders: dict[str, Path]) -> None:

@@ -29,8 +29,8 @@ from tdfusion.metrics import (
     ssim,
     vif,
 )
-from tdfusion.metrics._filters import correlate_valid, gaussian_taps
 from tdfusion.metrics.conformance import check_cases, deviations
+from tdfusion.metrics.filters import correlate_valid, gaussian_taps
 from tdfusion.reference import metrics as reference
 
 # VIF is compared to 1e-6 and the rest to 1e-8: summation order differs, definitions must not.

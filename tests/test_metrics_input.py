@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -14,14 +16,18 @@ from tdfusion.errors import InputError
 from tdfusion.metrics import (
     CONVENTIONS,
     METRICS,
+    TABLE,
     Convention,
+    Metric,
     UndefinedMetricWarning,
     all_metrics,
     as_plane,
     entropy,
+    measure,
     qabf,
     resolve,
     scd,
+    smallest_side,
     spatial_frequency,
     ssim,
     vif,
@@ -31,6 +37,7 @@ from tdfusion.metrics.conformance import deviations
 A = np.random.default_rng(0).integers(0, 256, (48, 56), dtype=np.uint8)
 B = A[::-1].copy()
 F = np.maximum(A, B)
+HEAVY = ("torch", "torchmetrics", "scipy", "PIL", "pandas", "matplotlib", "tqdm")
 
 
 def with_pixel(value: float) -> np.ndarray:
@@ -93,6 +100,37 @@ def test_each_metric_has_its_own_smallest_size() -> None:
         ssim(F[:10], A[:10], B[:10], convention="ivif_zoo")
     with pytest.raises(InputError, match="at least 41"):
         vif(F[:40], A[:40], B[:40])
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_the_table_says_what_the_functions_do(row: Metric, convention: str) -> None:
+    chosen = resolve(convention)
+    side = row.side(chosen)
+    settings = {"convention": chosen} if row.name not in ("SF", "SCD") else {}
+    images = (F, A, B) if row.sources else (F,)
+    smallest = [image[:side, :side] for image in images]
+    value = row.function(*smallest, **settings)
+    measured = measure(*smallest, *([None] * (3 - len(images))), convention, metrics=[row.name])
+    assert measured.values == {row.name: value}
+    assert smallest_side([row.name], convention) == side
+    with pytest.raises(InputError, match=f"at least {side} a side" if side > 1 else "0x"):
+        row.function(*(image[: side - 1] for image in smallest), **settings)
+
+
+def test_some_metrics_only() -> None:
+    assert measure(F, A, B, metrics=("SSIM", "EN")).values == {"SSIM": ssim(F, A, B), "EN": entropy(F)}
+    assert smallest_side() == 41
+    for metrics in (("EN", "PSNR"), ()):
+        with pytest.raises(InputError, match=r"no metric .*; choose from EN, SF"):
+            measure(F, A, B, metrics=metrics)
+
+
+@pytest.mark.parametrize("module", ["tdfusion.metrics", "tdfusion.metrics.conformance"])
+def test_importing_the_metrics_takes_numpy_alone(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in {HEAVY} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("[]\n", "")
 
 
 def test_black_and_nearly_black_images_are_accepted() -> None:

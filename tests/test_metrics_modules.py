@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import tdfusion.metrics
 from tdfusion.errors import InputError
-from tdfusion.metrics import METRICS, UndefinedMetricWarning, measure
-from tdfusion.metrics.modules import (
-    EdgePreservation,
-    Entropy,
-    FusionMetrics,
-    SpatialFrequency,
-    StructuralSimilarity,
-    SumOfCorrelationsOfDifferences,
-    VisualInformationFidelity,
-)
+from tdfusion.metrics import METRICS, TABLE, UndefinedMetricWarning, measure, ssim
+from tdfusion.metrics.modules import SINGLE, FusionMetrics
 
-SINGLE = {
-    "EN": Entropy,
-    "SF": SpatialFrequency,
-    "SCD": SumOfCorrelationsOfDifferences,
-    "VIF": VisualInformationFidelity,
-    "Qabf": EdgePreservation,
-    "SSIM": StructuralSimilarity,
-}
+SumOfCorrelationsOfDifferences = SINGLE["SCD"]
 
 
 def batch(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -65,6 +52,24 @@ def test_means_over_batches(convention: str) -> None:
 def test_single_metrics_agree_with_the_six(name: str) -> None:
     metric = SINGLE[name]()
     assert metric(*batch(2, 3)).item() == pytest.approx(by_hand(batch(2, 3))[name], abs=1e-12)
+
+
+def test_the_package_gives_the_classes_when_asked() -> None:
+    for row in TABLE.values():
+        single = getattr(tdfusion.metrics, row.class_name)
+        assert single is SINGLE[row.name] is getattr(tdfusion.metrics.modules, row.class_name)
+        assert row.name in single.__doc__
+        assert type(pickle.loads(pickle.dumps(single("cddfuse")))) is single
+    assert tdfusion.metrics.FusionMetrics is FusionMetrics
+    with pytest.raises(AttributeError, match="has no attribute 'Sharpness'"):
+        _ = tdfusion.metrics.Sharpness
+
+
+def test_a_single_metric_takes_images_that_are_too_small_for_others() -> None:
+    small = [images[..., :7, :7] for images in batch(1, 9)]
+    metric = SINGLE["SSIM"]()
+    metric.update(*small)
+    assert metric.compute().item() == ssim(*(np.rint(s[0, 0].double().numpy() * 255) for s in small))
 
 
 def test_two_processes_add_up() -> None:

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import argparse
+from typing import get_args
 
+from tdfusion.errors import InputError
 from tdfusion.evaluate.compare import compare
-from tdfusion.evaluate.folders import evaluate_folder
-from tdfusion.evaluate.scores import Evaluation
-from tdfusion.metrics import CONVENTIONS
+from tdfusion.evaluate.folders import evaluate_folders, named_folders
+from tdfusion.evaluate.scores import BASELINES, Evaluation
+from tdfusion.evaluate.tables import Format
+from tdfusion.metrics import CONVENTIONS, METRICS, TABLE
 
 
 def add_evaluate_command(commands: argparse._SubParsersAction) -> None:
     """Define ``tdfusion evaluate``."""
     parser = commands.add_parser(
         "evaluate",
-        help="score a folder of fused images: EN, SF, SCD, VIF, Qabf, SSIM",
-        description="Score fused images against their sources, matched by file stem. Prints mean and standard "
-        "deviation over images, with the baselines infrared, visible, mean and max. Values are those of the paper's "
-        "evaluator unless another convention is named.",
+        help="score folders of fused images: EN, SF, SCD, VIF, Qabf, SSIM",
+        description="Score the fused images of one or more methods against their sources, matched by file stem. "
+        "Prints mean and standard deviation over images, with the baselines infrared, visible, mean and max; for "
+        "several methods also their differences image by image, with 95 % intervals. Values are those of the "
+        "paper's evaluator unless another convention is named.",
     )
     parser.add_argument("--ir", required=True, metavar="DIR", help="folder of infrared images")
     parser.add_argument(
         "--vi", required=True, metavar="DIR", help="folder of visible images, same file stems"
     )
     parser.add_argument(
-        "--fused", required=True, metavar="DIR", help="folder of fused images, same file stems"
+        "--fused",
+        required=True,
+        nargs="+",
+        metavar="DIR",
+        help="folder of fused images, same file stems; one per method",
     )
     parser.add_argument(
         "--convention",
@@ -42,7 +50,37 @@ def add_evaluate_command(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--workers", type=int, metavar="N", help="pairs scored at once (default one per core)"
     )
-    parser.add_argument("--method", metavar="NAME", help="name in the table (default the fused folder's)")
+    parser.add_argument(
+        "--method",
+        nargs="+",
+        metavar="NAME",
+        help="names in the table, one per folder (default the fused folders')",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="NAME",
+        help="method or baseline that differences are to (default the first of several methods)",
+    )
+    parser.add_argument(
+        "--match",
+        choices=("none", "ir", "vi"),
+        default="none",
+        help="as in tdfusion fuse, for one view at two resolutions: ir resizes the visible image to the infrared "
+        "one, vi the other way round; none (default) refuses pairs of two sizes",
+    )
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        default=METRICS,
+        metavar="NAME",
+        help=f"what to measure, of {', '.join(TABLE)} (default {', '.join(METRICS)})",
+    )
+    parser.add_argument(
+        "--format",
+        choices=get_args(Format),
+        default="markdown",
+        help="of the printed table (default markdown); latex needs the package booktabs, csv has every digit",
+    )
     parser.add_argument(
         "--dataset", default="", metavar="NAME", help="name of the data: MSRS, FMB, M3FD, LLVIP or your own"
     )
@@ -80,22 +118,29 @@ def _run_evaluate(arguments: argparse.Namespace) -> int:
     from tdfusion.runs.provenance import Stopwatch, provenance  # here: torch comes with it
 
     watch = Stopwatch()
-    evaluation = evaluate_folder(
+    fused = named_folders(arguments.fused, arguments.method)
+    known = (*BASELINES, *fused)
+    if arguments.against and arguments.against not in known:  # before minutes of scoring
+        raise InputError(f"--against {arguments.against}: no such method; choose {', '.join(known)}")
+    evaluation = evaluate_folders(
         arguments.ir,
         arguments.vi,
-        arguments.fused,
+        fused,
         arguments.convention,
         arguments.groups,
         arguments.workers,
-        method=arguments.method,
+        match=arguments.match,
+        metrics=arguments.metrics,
         dataset=arguments.dataset,
     )
     if arguments.csv:
         evaluation.to_csv(arguments.csv)
     if arguments.json:
         evaluation.to_json(arguments.json, provenance(watch))
-    print(f"convention {evaluation.convention.name}, mean ± standard deviation over images\n")
-    print(evaluation.table())
+    about = f"convention {evaluation.convention.name}, mean ± standard deviation over images"
+    if arguments.format != "csv":
+        print(f"% {about}" if arguments.format == "latex" else f"{about}\n")
+    print(evaluation.table(arguments.format, arguments.against))
     return 0
 
 

@@ -7,6 +7,7 @@ agree. Sizes are (height, width) in pixels. Boxes stay inside the image.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor
 from tdfusion.data.pair import Pair
 from tdfusion.data.synthroad.labels import INFRARED, VISIBLE
 from tdfusion.errors import InputError
+
+Match = Literal["none", "ir", "vi"]
 
 MIN_VISIBLE = 0.25
 MIN_SIDE = 1.0
@@ -95,6 +98,25 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
         return image
     resized = nnf.interpolate(image[None], size=size, mode="bilinear", antialias=True, align_corners=False)
     return resized[0].clamp(0, 1)
+
+
+def matched(ir: Tensor, vi: Tensor, match: Match) -> tuple[Tensor, Tensor]:
+    """One view at two resolutions (RoadScene) at one: ir (C, H, W) and vi (C, H', W'), in [0, 1].
+
+    Args:
+        ir, vi: the infrared and the visible image.
+        match: "ir" resizes the visible image to the infrared one, "vi" the other way round; "none" leaves both.
+
+    Raises:
+        InputError: an unknown ``match``.
+    """
+    if match not in get_args(Match):
+        raise InputError(f'match is "{match}"; choose {", ".join(get_args(Match))}')
+    if match == "ir":
+        vi = resize_image(vi, ir.shape[-2:])
+    elif match == "vi":
+        ir = resize_image(ir, vi.shape[-2:])
+    return ir, vi
 
 
 def resize_ids(ids: Tensor, size: tuple[int, int]) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tdfusion.errors import InputError
-from tdfusion.evaluate.scores import Evaluation, summary_cells
+from tdfusion.evaluate.scores import Evaluation
+from tdfusion.evaluate.tables import summary_cells
 from tdfusion.metrics import METRICS
 from tdfusion.results.paper import PaperTable, format_table, paper_table
 
@@ -66,7 +67,7 @@ def _our_rows(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
     rows: dict[tuple[str, ...], None] = {}  # a dictionary keeps the order and drops repetitions
     for evaluation in evaluations:
         for summary in evaluation.summaries():
-            label, *cells = summary_cells(summary)
+            label, *cells = summary_cells(summary, METRICS)
             other = "" if evaluation.convention.name == "paper" else f" [{evaluation.convention.name}]"
             rows[(f"ours: {label}{other}", *cells)] = None
     return list(rows)
@@ -102,7 +103,7 @@ def _caption(paper: PaperTable, dataset: str, evaluations: Sequence[Evaluation])
         for evaluation in evaluations
         for summary in evaluation.summaries()
         for metric in METRICS
-        if summary.left_out[metric] and not summary.group
+        if summary.left_out.get(metric) and not summary.group
     ]
     if undefined:
         sentences.append(f"0/0 and left out of the mean: {', '.join(dict.fromkeys(undefined))}.")

@@ -1,24 +1,27 @@
-"""Score folders: any method's fused images against their sources, with the baselines beside them."""
+"""Score folders: the fused images of any methods against their sources, with the baselines beside them."""
 
 from __future__ import annotations
 
 import os
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from tdfusion.errors import InputError
 from tdfusion.evaluate.matching import Item, check_sizes, match_folders, refuse
-from tdfusion.evaluate.scores import Evaluation, Row
-from tdfusion.metrics import VIF_MIN_SIDE, Convention, UndefinedMetricWarning, measure, resolve
+from tdfusion.evaluate.scores import BASELINES, Evaluation, Row
+from tdfusion.metrics import METRICS, Convention, UndefinedMetricWarning, measure, resolve, smallest_side
 
-BASELINES = ("infrared", "visible", "mean", "max")
+if TYPE_CHECKING:
+    from tdfusion.data.geometry import Match  # torch comes with it
 
 
 def evaluate_folder(
@@ -30,6 +33,8 @@ def evaluate_folder(
     workers: int | None = None,
     *,
     method: str | None = None,
+    match: Match = "none",
+    metrics: Sequence[str] = METRICS,
     dataset: str = "",
     with_baselines: bool = True,
 ) -> Evaluation:
@@ -47,6 +52,9 @@ def evaluate_folder(
             else the whole match, is the label of the image's group. Every name must match.
         workers: pairs scored at once; None takes one per core.
         method: what the rows are called; None takes the folder's name.
+        match: for one view at two resolutions (RoadScene), as the images were fused: "ir" resizes the
+            visible image to the infrared one, "vi" the other way round; "none" asks for equal sizes.
+        metrics: names of `tdfusion.metrics.TABLE`; the six of Table 1 if nothing is said.
         dataset: name of the data for `compare`, as in the paper's tables (MSRS, FMB, M3FD, LLVIP) or your own.
         with_baselines: also score infrared, visible, mean and max of each pair, as every table should show.
 
@@ -56,15 +64,102 @@ def evaluate_folder(
 
     Raises:
         InputError: a folder is missing or empty; an image has no partner, another size than its partners,
-            fewer than 41 pixels a side, or cannot be read; a name matches no group.
+            fewer than 41 pixels a side, or cannot be read; a name matches no group; an unknown choice.
     """
-    fused_dir = Path(fused_dir)
-    method = method or fused_dir.resolve().name
-    if with_baselines and method in BASELINES:
-        raise InputError(f'"{method}" is the name of a baseline; give the method another name')
-    folders = {"infrared": Path(ir_dir), "visible": Path(vi_dir), "fused": fused_dir}
-    names = (*BASELINES, method) if with_baselines else (method,)
-    return _evaluate(folders, names, convention, groups, workers, dataset)
+    fused = named_folders([fused_dir], None if method is None else [method])
+    return evaluate_folders(
+        ir_dir,
+        vi_dir,
+        fused,
+        convention,
+        groups,
+        workers,
+        match=match,
+        metrics=metrics,
+        dataset=dataset,
+        with_baselines=with_baselines,
+    )
+
+
+def evaluate_folders(
+    ir_dir: str | Path,
+    vi_dir: str | Path,
+    fused: Mapping[str, str | Path],
+    convention: str | Convention = "paper",
+    groups: str | None = None,
+    workers: int | None = None,
+    *,
+    match: Match = "none",
+    metrics: Sequence[str] = METRICS,
+    dataset: str = "",
+    with_baselines: bool = True,
+) -> Evaluation:
+    """Score several methods on the same pairs, for a table with paired differences.
+
+    Args:
+        ir_dir: folder of infrared images.
+        vi_dir: folder of visible images with the same file stems.
+        fused: name of a method to the folder of its fused images; each holds one of every pair. Without any, the
+            baselines are scored alone.
+        convention: this and the rest as `evaluate_folder`.
+
+    Raises:
+        InputError: as `evaluate_folder`; a method that has a baseline's name; nothing to score.
+    """
+    folders = named_folders(list(fused.values()), list(fused)) if fused or not with_baselines else {}
+    chosen = resolve(convention)
+    min_side = smallest_side(metrics, chosen)
+    if workers is not None and workers < 1:
+        raise InputError(f"workers is {workers}; give at least 1")
+    items = match_folders(Path(ir_dir), Path(vi_dir), folders, groups)
+    check_sizes(items, min_side, match)
+
+    def score(item: Item) -> list[Row] | InputError:
+        try:
+            return _score(item, BASELINES if with_baselines else (), match, metrics, chosen)
+        except InputError as error:
+            return error
+
+    with _one_thread_each(workers or _cores()) as pool:
+        bar = tqdm(pool.map(score, items), total=len(items), desc="scoring", unit="pair", file=sys.stderr)
+        results = list(bar)
+    failed = [str(result) for result in results if isinstance(result, InputError)]
+    refuse(failed, len(items) - len(failed), "mend or remove it")
+    rows = [row for of_method in zip(*results) for row in of_method]
+    for row in rows:
+        if row.method not in BASELINES:
+            whose = f" of {row.method}" if len(folders) > 1 else ""
+            for metric, reason in row.undefined.items():
+                warnings.warn(
+                    f"{row.image}: {metric}{whose} is 0/0 because {reason}; it is left out of the mean",
+                    UndefinedMetricWarning,
+                    stacklevel=2,
+                )
+    return Evaluation(tuple(rows), chosen, dataset)
+
+
+def named_folders(folders: Sequence[str | Path], methods: Sequence[str] | None = None) -> dict[str, Path]:
+    """Method to folder, by the names given or else by those of the folders.
+
+    Raises:
+        InputError: no folder; not as many names as folders; two methods of one name; the name of a baseline.
+    """
+    paths = [Path(folder) for folder in folders]
+    if not paths:
+        raise InputError("nothing to score; give at least one folder of fused images")
+    if methods is not None and len(methods) != len(paths):
+        raise InputError(
+            f"{len(methods)} names for {len(paths)} folders of fused images; give a name to each"
+        )
+    names = list(methods) if methods is not None else [path.resolve().name for path in paths]
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        same = " and ".join(str(path) for path, other in zip(paths, names) if other == name)
+        raise InputError(f'{same} would both be called "{name}"; name each method: --method NAME NAME')
+    for name in names:
+        if name in BASELINES:
+            raise InputError(f'"{name}" is the name of a baseline; give the method another name')
+    return dict(zip(names, paths))
 
 
 def baselines(
@@ -74,14 +169,17 @@ def baselines(
     groups: str | None = None,
     workers: int | None = None,
     *,
+    match: Match = "none",
+    metrics: Sequence[str] = METRICS,
     dataset: str = "",
 ) -> Evaluation:
     """Score what any method must beat: the infrared image, the visible one, their mean, their maximum.
 
     The mean is ``(I_a + I_b + 1) // 2`` in whole gray levels. Arguments and errors as `evaluate_folder`.
     """
-    folders = {"infrared": Path(ir_dir), "visible": Path(vi_dir)}
-    return _evaluate(folders, BASELINES, convention, groups, workers, dataset)
+    return evaluate_folders(
+        ir_dir, vi_dir, {}, convention, groups, workers, match=match, metrics=metrics, dataset=dataset
+    )
 
 
 def fuse_baseline(name: str, I_a: np.ndarray, I_b: np.ndarray) -> np.ndarray:
@@ -101,53 +199,18 @@ def fuse_baseline(name: str, I_a: np.ndarray, I_b: np.ndarray) -> np.ndarray:
     raise InputError(f'no baseline "{name}"; choose {", ".join(BASELINES)}')
 
 
-def _evaluate(
-    folders: Mapping[str, Path],
-    methods: Sequence[str],
-    convention: str | Convention,
-    groups: str | None,
-    workers: int | None,
-    dataset: str,
-) -> Evaluation:
-    chosen = resolve(convention)
-    if workers is not None and workers < 1:
-        raise InputError(f"workers is {workers}; give at least 1")
-    items = match_folders(folders, groups)
-    check_sizes(items, VIF_MIN_SIDE)
+def _score(
+    item: Item, before: Sequence[str], match: Match, metrics: Sequence[str], convention: Convention
+) -> list[Row]:
+    from tdfusion.data.geometry import matched  # here: torch comes with it
+    from tdfusion.data.images import read_gray, to_uint8
 
-    def score(item: Item) -> list[Row] | InputError:
-        try:
-            return _score(item, methods, chosen)
-        except InputError as error:
-            return error
-
-    with _one_thread_each(workers or _cores()) as pool:
-        bar = tqdm(pool.map(score, items), total=len(items), desc="scoring", unit="pair", file=sys.stderr)
-        results = list(bar)
-    failed = [str(result) for result in results if isinstance(result, InputError)]
-    refuse(failed, len(items) - len(failed), "mend or remove it")
-    rows = [row for per_image in results for row in per_image]
-    rows.sort(key=lambda row: methods.index(row.method))  # stable: images keep their order
-    for row in rows:
-        if row.method not in BASELINES:
-            for metric, reason in row.undefined.items():
-                warnings.warn(
-                    f"{row.image}: {metric} is 0/0 because {reason}; it is left out of the mean",
-                    UndefinedMetricWarning,
-                    stacklevel=3,
-                )
-    return Evaluation(tuple(rows), chosen, dataset)
-
-
-def _score(item: Item, methods: Sequence[str], convention: Convention) -> list[Row]:
-    from tdfusion.data.images import read_gray, to_uint8  # here: torch comes with it
-
-    planes = {role: to_uint8(read_gray(path)) for role, path in item.files.items()}
-    I_a, I_b = planes["infrared"], planes["visible"]
+    I_a, I_b = (to_uint8(image) for image in matched(read_gray(item.ir), read_gray(item.vi), match))
     rows = []
-    for method in methods:
-        I_f = fuse_baseline(method, I_a, I_b) if method in BASELINES else planes["fused"]
-        measured = measure(I_f, I_a, I_b, convention, name=item.name)
+    for method in (*before, *item.fused):
+        fused = item.fused.get(method)
+        I_f = fuse_baseline(method, I_a, I_b) if fused is None else to_uint8(read_gray(fused))
+        measured = measure(I_f, I_a, I_b, convention, metrics=metrics, name=item.name)
         rows.append(Row(method, item.name, item.group, measured.values, measured.undefined))
     return rows
 

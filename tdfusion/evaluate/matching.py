@@ -15,32 +15,41 @@ from tdfusion.files import images_by_stem
 
 @dataclass(frozen=True)
 class Item:
-    """Files of one name, by role, and the group the name belongs to."""
+    """The files of one name: infrared, visible, fused by method; and the group the name belongs to."""
 
     name: str
-    files: dict[str, Path]
+    ir: Path
+    vi: Path
+    fused: dict[str, Path]
     group: str
 
 
-def match_folders(folders: Mapping[str, Path], groups: str | None = None) -> list[Item]:
+def match_folders(
+    ir_dir: Path, vi_dir: Path, fused: Mapping[str, Path], groups: str | None = None
+) -> list[Item]:
     """The files of several folders matched by stem, in the order of the stems.
 
     Args:
-        folders: role ("infrared", ...) to folder.
+        ir_dir: folder of infrared images.
+        vi_dir: folder of visible images.
+        fused: method to folder of its fused images; may be empty.
         groups: regular expression whose match in a stem is the group's label; see `evaluate_folder`.
 
     Raises:
         InputError: a folder is missing or empty; two files of a folder share a stem; a stem is not in every
             folder, or matches no group. The message names the first and counts the rest.
     """
-    by_role = {role: images_by_stem(folder) for role, folder in folders.items()}
-    everywhere = set.intersection(*(set(files) for files in by_role.values()))
+    ir, vi = images_by_stem(ir_dir), images_by_stem(vi_dir)
+    by_method = {method: images_by_stem(folder) for method, folder in fused.items()}
+    places = [("infrared image", ir_dir, ir), ("visible image", vi_dir, vi)]
+    for method, files in by_method.items():
+        what = f"fused image of {method}" if len(fused) > 1 else "fused image"
+        places.append((what, fused[method], files))
+    everywhere = set.intersection(*(set(files) for _, _, files in places))
     problems = []
-    for stem in sorted(set().union(*by_role.values()) - everywhere):
-        there = next(files[stem] for files in by_role.values() if stem in files)
-        missing = [
-            f"no {role} image in {folders[role]}" for role, files in by_role.items() if stem not in files
-        ]
+    for stem in sorted(set().union(*(files for _, _, files in places)) - everywhere):
+        there = next(files[stem] for _, _, files in places if stem in files)
+        missing = [f"no {what} in {folder}" for what, folder, files in places if stem not in files]
         problems.append(f"{there} has {' and '.join(missing)}")
     refuse(problems, len(everywhere), "add what is missing or remove what has no partner")
     labels = {stem: _group(stem, groups) for stem in sorted(everywhere)}
@@ -50,7 +59,7 @@ def match_folders(folders: Mapping[str, Path], groups: str | None = None) -> lis
         "widen the expression",
     )
     return [
-        Item(stem, {role: files[stem] for role, files in by_role.items()}, label)
+        Item(stem, ir[stem], vi[stem], {method: files[stem] for method, files in by_method.items()}, label)
         for stem, label in labels.items()
     ]
 
@@ -68,25 +77,31 @@ def _group(stem: str, pattern: str | None) -> str | None:
     return (named or [value for value in found.groups() if value is not None] or [found.group()])[0]
 
 
-def check_sizes(items: Sequence[Item], min_side: int) -> None:
+def check_sizes(items: Sequence[Item], min_side: int, match: str = "none") -> None:
     """Compare image sizes by reading headers only, so that a wrong folder shows before minutes of scoring.
+
+    Args:
+        items: from `match_folders`.
+        min_side: smallest height and width of what is scored.
+        match: "ir" or "vi" allows sources of two sizes, see `tdfusion.data.geometry.matched`.
 
     Raises:
         InputError: the images of one name differ in size, are smaller than ``min_side``, or are no images.
     """
     problems = []
+    remedy = "mend or remove it"
     for item in items:
-        sizes = {path: _size(path) for path in item.files.values()}
-        first, *others = sizes.items()
-        problem = [
-            f"{p} has {_times(s)} pixels, {first[0].name} {_times(first[1])}"
-            for p, s in others
-            if s != first[1]
-        ]
-        if not problem and min(first[1]) < min_side:
-            problem = [f"{first[0]} has {_times(first[1])} pixels; at least {min_side} a side are needed"]
-        problems += problem[:1]
-    refuse(problems, len(items) - len(problems), "mend or remove it")
+        first = item.vi if match == "vi" else item.ir
+        wanted = _size(first)
+        others = [*([item.vi] if match == "none" else []), *item.fused.values()]
+        wrong = next((path for path in others if _size(path) != wanted), None)
+        if wrong is not None:
+            problems.append(f"{wrong} has {_times(_size(wrong))} pixels, {first.name} {_times(wanted)}")
+            if wrong == item.vi and len(problems) == 1:
+                remedy += ", or, if both show the same view, match one to the other: --match ir or --match vi"
+        elif min(wanted) < min_side:
+            problems.append(f"{first} has {_times(wanted)} pixels; at least {min_side} a side are needed")
+    refuse(problems, len(items) - len(problems), remedy)
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from tdfusion.errors import InputError
+from tdfusion.evaluate.tables import Format, format_evaluation
 from tdfusion.files import write_text
-from tdfusion.metrics import CONVENTIONS, METRICS, Convention, resolve
-from tdfusion.results.paper import format_table
+from tdfusion.metrics import CONVENTIONS, METRICS, TABLE, Convention, resolve
+
+BASELINES = ("infrared", "visible", "mean", "max")
 
 _FORMAT = "tdfusion-evaluation-1"
-_CSV_COLUMNS = ("dataset", "convention", "method", "image", "group", *METRICS)
+_CSV_COLUMNS = ("dataset", "convention", "method", "image", "group")
 
 
 @dataclass(frozen=True)
 class Row:
-    """The six metrics of one image by one method.
+    """The metrics of one image by one method.
 
     Attributes:
         method: whose fused image.
@@ -64,7 +66,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of one or more methods on the same pairs; the last method is the one evaluated.
+    """Scores of one or more methods on the same pairs; where one method is asked for, it is the last.
 
     Attributes:
         rows: one per method and image.
@@ -80,6 +82,16 @@ class Evaluation:
     def methods(self) -> tuple[str, ...]:
         """Method names in order: the baselines, then what was evaluated."""
         return tuple(dict.fromkeys(row.method for row in self.rows))
+
+    @property
+    def evaluated(self) -> tuple[str, ...]:
+        """The methods that are no baseline."""
+        return tuple(method for method in self.methods if method not in BASELINES)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that were measured; the six of Table 1 if nothing else was asked for."""
+        return tuple(self.rows[0].values) if self.rows else METRICS
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -111,7 +123,7 @@ class Evaluation:
         rows = [row for row in self.rows if row.method == method and (not group or row.group == group)]
         if not rows:
             raise InputError(f'no scores of method "{method}"' + (f' in group "{group}"' if group else ""))
-        defined = {m: [row.values[m] for row in rows if not math.isnan(row.values[m])] for m in METRICS}
+        defined = {m: [row.values[m] for row in rows if not math.isnan(row.values[m])] for m in self.metrics}
         return Summary(
             method=method,
             group=group,
@@ -125,25 +137,17 @@ class Evaluation:
         """Of every method over all images, then per group."""
         return [self.summary(method, group) for group in ("", *self.groups) for method in self.methods]
 
-    def table(self) -> str:
-        """Means and standard deviations as a Markdown table, with a line below for what was left out."""
-        summaries = self.summaries()
-        lines = [format_table(("method", *METRICS, "images"), map(summary_cells, summaries))]
-        lines += [
-            f"{_label(s)}: {metric} is 0/0 on {count} of {s.images} images, which are left out of its mean."
-            for s in summaries
-            for metric, count in s.left_out.items()
-            if count and (not s.group or count < s.images)  # a group without any value shows 0/0
-        ]
-        return "\n".join(lines)
+    def table(self, format: Format = "markdown", against: str | None = None) -> str:
+        """Means and standard deviations, paired differences, and what was left out; see `format_evaluation`."""
+        return format_evaluation(self, format, against)
 
     def to_csv(self, path: str | Path) -> None:
         """Write a row per method and image, whole or not at all; undefined values are empty cells."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_CSV_COLUMNS)
+        writer.writerow((*_CSV_COLUMNS, *self.metrics))
         for row in self.rows:
-            values = ("" if math.isnan(row.values[m]) else repr(row.values[m]) for m in METRICS)
+            values = ("" if math.isnan(row.values[m]) else repr(row.values[m]) for m in self.metrics)
             writer.writerow((self.dataset, self.convention.name, row.method, row.image, row.group, *values))
         write_text(Path(path), text.getvalue())
 
@@ -183,44 +187,29 @@ class Evaluation:
             raise InputError(f"{path}: cannot be read as scores of tdfusion evaluate ({error!r})") from error
 
 
-def summary_cells(summary: Summary) -> tuple[str, ...]:
-    """A table row: label, mean and standard deviation per metric, number of images."""
-    cells = []
-    for metric in METRICS:
-        mean, sd = summary.mean[metric], summary.sd[metric]
-        spread = "" if math.isnan(sd) else f" ± {sd:.3f}"
-        cells.append("0/0" if math.isnan(mean) else f"{mean:.3f}{spread}")
-    return (_label(summary), *cells, str(summary.images))
-
-
-def _label(summary: Summary) -> str:
-    return f"{summary.method}, {summary.group}" if summary.group else summary.method
-
-
 def _from_json(text: str) -> Evaluation:
     content = json.loads(text)
     if content.get("format") != _FORMAT:
         raise InputError(f'its format is "{content.get("format")}", expected "{_FORMAT}"')
-    rows = [
-        Row(
-            **row
-            | {"values": {m: math.nan if row["values"][m] is None else row["values"][m] for m in METRICS}}
-        )
-        for row in content["rows"]
-    ]
+    metrics = [m for m in TABLE if m in content["rows"][0]["values"]] if content["rows"] else []
+    rows = []
+    for row in content["rows"]:
+        values = {m: math.nan if row["values"][m] is None else row["values"][m] for m in metrics}
+        rows.append(Row(**row | {"values": values}))
     return Evaluation(tuple(rows), Convention(**content["convention"]), content["dataset"])
 
 
 def _from_csv(text: str) -> Evaluation:
     entries = list(csv.DictReader(io.StringIO(text)))
-    if not entries or not set(_CSV_COLUMNS) <= set(entries[0]):
-        raise InputError(f"it has no rows, or not the columns {', '.join(_CSV_COLUMNS)}")
+    metrics = [m for m in TABLE if entries and m in entries[0]]
+    if not metrics or not set(_CSV_COLUMNS) <= set(entries[0]):
+        raise InputError(f"it has no rows, or not the columns {', '.join(_CSV_COLUMNS)} and those of metrics")
     name = entries[0]["convention"]
     if name not in CONVENTIONS:
         raise InputError(f'its convention "{name}" is not a named one; compare the JSON file instead')
     rows = []
     for entry in entries:
-        values = {m: float(entry[m]) if entry[m] else math.nan for m in METRICS}
+        values = {m: float(entry[m]) if entry[m] else math.nan for m in metrics}
         undefined = {m: "0/0" for m, value in values.items() if math.isnan(value)}
         rows.append(Row(entry["method"], entry["image"], entry["group"], values, undefined))
     return Evaluation(tuple(rows), resolve(name), entries[0]["dataset"])

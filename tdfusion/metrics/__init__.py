@@ -1,32 +1,32 @@
 """EN, SF, SCD, VIF, Q^AB/F and SSIM of a fused image, by the conventions that published tables use.
 
-The torchmetrics classes are in `tdfusion.metrics.modules`, apart because torchmetrics takes seconds to import.
+A file per metric, and a row in `tdfusion.metrics.table`. Importing the package imports numpy and nothing else that
+is heavy: the torchmetrics classes come with torch, from `tdfusion.metrics.modules`, when they are first asked for.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from tdfusion.metrics.checks import UndefinedMetricWarning, as_plane, as_planes
 from tdfusion.metrics.conventions import CONVENTIONS, Convention, resolve
-from tdfusion.metrics.functional import (
-    METRICS,
-    VIF_MIN_SIDE,
-    Measured,
-    all_metrics,
-    entropy,
-    measure,
-    qabf,
-    scd,
-    spatial_frequency,
-    ssim,
-    vif,
-)
+from tdfusion.metrics.entropy import entropy
+from tdfusion.metrics.qabf import qabf
+from tdfusion.metrics.scd import scd
+from tdfusion.metrics.spatial_frequency import spatial_frequency
+from tdfusion.metrics.ssim import ssim
+from tdfusion.metrics.table import METRICS, TABLE, Measured, Metric, all_metrics, measure, smallest_side
+from tdfusion.metrics.vif import vif
+
+_CLASSES = ("FusionMetrics", *(row.class_name for row in TABLE.values()))
 
 __all__ = [
     "CONVENTIONS",
     "METRICS",
-    "VIF_MIN_SIDE",
+    "TABLE",
     "Convention",
     "Measured",
+    "Metric",
     "UndefinedMetricWarning",
     "all_metrics",
     "as_plane",
@@ -36,7 +36,16 @@ __all__ = [
     "qabf",
     "resolve",
     "scd",
+    "smallest_side",
     "spatial_frequency",
     "ssim",
     "vif",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _CLASSES:
+        from tdfusion.metrics import modules
+
+        return getattr(modules, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

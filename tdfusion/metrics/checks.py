@@ -11,6 +11,8 @@ from tdfusion.errors import InputError
 
 ROLES = ("fused", "infrared", "visible")
 
+Value = tuple[float, str]  # a metric of one image, and why it is NaN where it is
+
 
 class UndefinedMetricWarning(UserWarning):
     """A metric is 0/0 on this image, so its value is NaN. The message names the image and the reason."""
@@ -59,7 +61,7 @@ def as_plane(image: Any, role: str = "fused", *, min_side: int = 1, name: str | 
 
 
 def as_planes(images: tuple[Any, ...], *, min_side: int = 1, name: str | None = None) -> np.ndarray:
-    """Fused, infrared and visible image as one float64 array (3, H, W); see `as_plane`.
+    """Fused, infrared and visible image, or the fused one alone, as float64 (3 or 1, H, W); see `as_plane`.
 
     Raises:
         InputError: one image is unusable, or they differ in size.
@@ -72,7 +74,7 @@ def as_planes(images: tuple[Any, ...], *, min_side: int = 1, name: str | None = 
                 f"{pair}the {role} image has {_times(plane.shape)} pixels and the fused one "
                 f"{_times(planes[0].shape)}; all three must be registered and of one size"
             )
-    return np.stack(planes)  # (3, H, W)
+    return np.stack(planes)  # (3 or 1, H, W)
 
 
 def constant_sources(stack: np.ndarray) -> list[str]:
@@ -85,11 +87,14 @@ def is_constant(plane: np.ndarray) -> bool:
     return bool(plane.max() - plane.min() <= 1e-4)
 
 
-def warn_undefined(metric: str, reason: str, name: str | None) -> None:
-    """Warn that ``metric`` is NaN on the image called ``name``, at the caller of the caller's caller."""
-    where = f"{name}: " if name else ""
-    message = f"{where}{metric} is 0/0 because {reason}; its value is NaN"
-    warnings.warn(message, UndefinedMetricWarning, stacklevel=4)
+def warned(metric: str, value: Value, name: str | None) -> float:
+    """The number of a value; where it is undefined, with a warning at the caller of the caller."""
+    number, reason = value
+    if reason:
+        where = f"{name}: " if name else ""
+        message = f"{where}{metric} is 0/0 because {reason}; its value is NaN"
+        warnings.warn(message, UndefinedMetricWarning, stacklevel=3)
+    return number
 
 
 def _as_array(image: Any, who: str) -> tuple[np.ndarray, bool]:

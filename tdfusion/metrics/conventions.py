@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+import numpy as np
+
 from tdfusion.errors import InputError
 
 _CHOICES = {
@@ -111,3 +113,8 @@ def resolve(convention: str | Convention, **changes: object) -> Convention:
         return convention
     own = [f"{setting}={value}" for setting, value in wanted.items() if getattr(convention, setting) != value]
     return dataclasses.replace(changed, name=f"{convention.name} with {', '.join(own)}")
+
+
+def over_sources(per_source: np.ndarray, how: str) -> float:
+    """The "mean" or the "sum" of a metric's values (2,) for the two sources."""
+    return float(per_source.mean() if how == "mean" else per_source.sum())

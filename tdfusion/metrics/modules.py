@@ -1,26 +1,27 @@
-"""The six metrics as torchmetrics classes: update with batches in a training loop, compute the mean at its end.
+"""The metrics as torchmetrics classes: update with batches in a training loop, compute the mean at its end.
 
-The state is a sum and counts, so that several processes can be added up.
+`FusionMetrics` is all six; every metric of the table has a class of its own besides: `Entropy`, `SpatialFrequency`,
+`SumOfCorrelationsOfDifferences`, `VisualInformationFidelity`, `EdgePreservation`, `StructuralSimilarity`. The state
+is a sum and counts, so that several processes can be added up.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
+import torchmetrics
 from torch import Tensor
-from torchmetrics import Metric
 
 from tdfusion.errors import InputError
 from tdfusion.metrics.checks import UndefinedMetricWarning
 from tdfusion.metrics.conventions import Convention, resolve
-from tdfusion.metrics.functional import METRICS, entropy, measure, qabf, scd, spatial_frequency, ssim, vif
+from tdfusion.metrics.table import METRICS, TABLE, Metric, measure
 
 
-class FusionMetrics(Metric):
+class FusionMetrics(torchmetrics.Metric):
     """All six metrics, averaged over images.
 
     ``update(I_f, I_a, I_b)`` takes tensors (B, 1, H, W) or (H, W) on the scale 0..value_range, as F and the data
@@ -90,7 +91,7 @@ class FusionMetrics(Metric):
         return means | {"left_out": self.left_out.sum()}
 
     def _score(self, I_f: Tensor, I_a: Tensor, I_b: Tensor) -> list[float]:
-        values = measure(I_f, I_a, I_b, self.convention).values
+        values = measure(I_f, I_a, I_b, self.convention, metrics=self.names).values
         return [values[name] for name in self.names]
 
     def _levels(self, images: Tensor) -> Tensor:
@@ -114,57 +115,18 @@ class FusionMetrics(Metric):
         return (values * (255.0 / self.value_range)).round().to(torch.uint8)
 
 
-class _SingleMetric(FusionMetrics):
-    """One of the six; ``compute()`` returns its mean as a float64 tensor, and ``left_out`` counts the 0/0."""
+def _single(row: Metric) -> type[FusionMetrics]:
+    """The class of one metric: ``compute()`` returns its mean as a float64 tensor, ``left_out`` counts the 0/0."""
 
-    function: ClassVar[Callable[..., float]]
+    def result(self: FusionMetrics, means: dict[str, Tensor]) -> Tensor:
+        return means[row.name]
 
-    def _result(self, means: dict[str, Tensor]) -> Tensor:
-        return means[self.names[0]]
-
-    def _score(self, I_f: Tensor, I_a: Tensor, I_b: Tensor) -> list[float]:
-        with warnings.catch_warnings():  # compute() warns, once and with the count
-            warnings.simplefilter("ignore", UndefinedMetricWarning)
-            return [self.function(I_f, I_a, I_b, self.convention)]
+    about = f"{row.name} averaged over images, as a float64 tensor; arguments as `FusionMetrics`."
+    body = {"names": (row.name,), "_result": result, "__doc__": about, "__module__": __name__}
+    return type(row.class_name, (FusionMetrics,), body)
 
 
-class Entropy(_SingleMetric):
-    """EN averaged over images; arguments as `FusionMetrics`."""
+SINGLE = {name: _single(row) for name, row in TABLE.items()}
+"""Metric name to the class of that metric alone."""
 
-    names = ("EN",)
-    function = staticmethod(lambda I_f, I_a, I_b, convention: entropy(I_f, convention=convention))
-
-
-class SpatialFrequency(_SingleMetric):
-    """SF averaged over images; arguments as `FusionMetrics`."""
-
-    names = ("SF",)
-    function = staticmethod(lambda I_f, I_a, I_b, convention: spatial_frequency(I_f))
-
-
-class SumOfCorrelationsOfDifferences(_SingleMetric):
-    """SCD averaged over images; arguments as `FusionMetrics`."""
-
-    names = ("SCD",)
-    function = staticmethod(lambda I_f, I_a, I_b, convention: scd(I_f, I_a, I_b))
-
-
-class VisualInformationFidelity(_SingleMetric):
-    """VIF averaged over images; arguments as `FusionMetrics`."""
-
-    names = ("VIF",)
-    function = staticmethod(lambda I_f, I_a, I_b, convention: vif(I_f, I_a, I_b, convention=convention))
-
-
-class EdgePreservation(_SingleMetric):
-    """Q^AB/F averaged over images; arguments as `FusionMetrics`."""
-
-    names = ("Qabf",)
-    function = staticmethod(lambda I_f, I_a, I_b, convention: qabf(I_f, I_a, I_b, convention=convention))
-
-
-class StructuralSimilarity(_SingleMetric):
-    """SSIM averaged over images; arguments as `FusionMetrics`."""
-
-    names = ("SSIM",)
-    function = staticmethod(lambda I_f, I_a, I_b, convention: ssim(I_f, I_a, I_b, convention=convention))
+globals().update({single.__name__: single for single in SINGLE.values()})

@@ -61,6 +61,11 @@ def covariances(means: np.ndarray) -> np.ndarray:
     return moments
 
 
+def zero_padded(stack: np.ndarray, pad: int) -> np.ndarray:
+    """Planes (k, H, W) with ``pad`` zeros on every side: (k, H + 2 pad, W + 2 pad)."""
+    return np.pad(stack, ((0, 0), (pad, pad), (pad, pad))) if pad else stack
+
+
 def strips(height: int, width: int) -> Iterator[tuple[int, int]]:
     """(first, last + 1) of successive groups of rows, each about a cache full."""
     step = max(1, _STRIP // width)

@@ -1,0 +1,97 @@
+"""How far one method's scores are from another's on the same images, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tdfusion.errors import InputError
+
+if TYPE_CHECKING:
+    from tdfusion.evaluate.scores import Evaluation
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric of one method minus that of another, over the images where both are defined.
+
+    Attributes:
+        method: whose score.
+        against: whose score is subtracted.
+        group: which images; empty for all.
+        metric: its name.
+        pairs: how many images.
+        mean: of the differences per image; NaN without an image.
+        low: lower end of the interval for the mean; NaN for fewer than two images.
+        high: upper end of the interval.
+    """
+
+    method: str
+    against: str
+    group: str
+    metric: str
+    pairs: int
+    mean: float
+    low: float
+    high: float
+
+
+def differences(evaluation: Evaluation, against: str | None = None, level: float = 0.95) -> list[Difference]:
+    """Every evaluated method against one of them or a baseline, per group and metric, image by image.
+
+    The interval is that of Student's t for paired samples: ``d +- t s / sqrt(n)`` with mean d and standard
+    deviation s of the n differences and t the (1 + level) / 2 quantile for n - 1 degrees of freedom. Images
+    are taken as a random draw of the data they stand for; frames of one video are not, and their interval is
+    too narrow.
+
+    Args:
+        evaluation: of one or more methods.
+        against: name of a method or of a baseline; None takes the first evaluated method.
+        level: of the interval.
+
+    Returns:
+        One per group, method other than ``against`` and metric; empty where there is no other method.
+
+    Raises:
+        InputError: no scores of ``against``; a level that is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level is {level:g}; give a number between 0 and 1")
+    if against is not None and against not in evaluation.methods:
+        raise InputError(f'no scores of "{against}"; choose {", ".join(evaluation.methods)}')
+    if not evaluation.evaluated:
+        return []
+    against = against or evaluation.evaluated[0]
+    values = {(row.method, row.image): row.values for row in evaluation.rows}
+    groups = {row.image: row.group for row in evaluation.rows}
+    found = []
+    for group in ("", *evaluation.groups):
+        images = [image for image, label in groups.items() if not group or label == group]
+        for method in evaluation.evaluated:
+            if method == against:
+                continue
+            pairs = [
+                (values[method, image], values[against, image])
+                for image in images
+                if (method, image) in values and (against, image) in values
+            ]
+            for metric in evaluation.metrics:
+                each = [mine[metric] - theirs[metric] for mine, theirs in pairs]
+                defined = [difference for difference in each if not math.isnan(difference)]
+                interval = _mean_and_interval(defined, level)
+                found.append(Difference(method, against, group, metric, len(defined), *interval))
+    return found
+
+
+def _mean_and_interval(values: list[float], level: float) -> tuple[float, float, float]:
+    if not values:
+        return math.nan, math.nan, math.nan
+    mean, n = statistics.fmean(values), len(values)
+    if n < 2:
+        return mean, math.nan, math.nan
+    from scipy.special import stdtrit  # here: commands parse without scipy
+
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * statistics.stdev(values) / math.sqrt(n)
+    return mean, mean - half, mean + half
