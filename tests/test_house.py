@@ -27,6 +27,7 @@ ORDER = [
     ["batches"],
     ["train"],
     ["metrics", "fuse"],
+    ["sequences"],
     ["results"],
     ["evaluate", "downstream"],
     ["figures"],

@@ -7,6 +7,7 @@ is the one place that decides.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -21,6 +22,11 @@ PERCENTILES = (0.5, 99.5)
 STRETCHED = 0.5  # a deep file whose percentiles span more than this share of its type counts as stretched
 # Values that registration, cameras and GIS tools write where there is nothing.
 FILLS = (0, 65535, -9999, -10000, -32767, -32768)
+_RULES = {
+    "minmax": "stretched from the least to the largest value",
+    "percentile": f"stretched by percentiles {PERCENTILES[0]:g} to {PERCENTILES[1]:g}",
+    "given": "stretched by the range given",
+}
 
 
 @dataclass(frozen=True)
@@ -134,14 +140,16 @@ def choose_span(found: Levels, asked: str | Range = "auto") -> Span:
         if asked.high < found.robust[0] or asked.low > found.robust[1]:
             raise InputError(
                 f"{found.name}: its values {_numbers(found.low, found.high)} lie outside the range "
-                f"{asked.low:.6g},{asked.high:.6g} that was given; give it in the file's own units (--ir-range, --vi-range)"
+                f"{asked.low:.6g},{asked.high:.6g} that was given; give it in the "
+                "file's own units (--ir-range, --vi-range)"
             )
         return Span(asked.low, asked.high, rule)
     if rule == "full":
         if not within:
             raise InputError(
                 f"{found.name}: {found.kind} values {_numbers(found.low, found.high)} are not within 0 to "
-                f"{found.top:g}, so the range cannot be full; choose minmax, percentile or LOW,HIGH (--ir-range, --vi-range)"
+                f"{found.top:g}, so the range cannot be full; choose minmax, percentile or "
+                "LOW,HIGH (--ir-range, --vi-range)"
             )
         return Span(0.0, found.top, rule)
     return Span(found.low, found.high, rule) if rule == "minmax" else Span(*found.robust, rule)
@@ -172,52 +180,42 @@ def scale(values: np.ndarray, span: Span) -> np.ndarray:
     return ((numbers - span.low) / (span.high - span.low)).clip(0, 1).astype(np.float32)
 
 
-def describe(role: str, taken: Sequence[tuple[Levels, Span]], notes: Iterable[str] = ()) -> list[str]:
-    """What was taken, in a sentence per kind of file and rule.
-
-    Args:
-        role: ``"infrared"`` or ``"visible"``.
-        taken: of every image, or one entry for a sequence.
-        notes: of every image that has some (`Stored.notes`).
-    """
+def describe(role: str, taken: Sequence[tuple[Levels, Span]]) -> list[str]:
+    """What was taken of every image (or of a sequence, in one entry): a sentence per kind of file and rule."""
     groups: dict[tuple[str, float, str], list[tuple[Levels, Span]]] = {}
     for found, span in taken:
         groups.setdefault((found.kind, found.top, span.rule), []).append((found, span))
     images = sum(found.images for found, _ in taken)
+    option = "--ir-range" if role == "infrared" else "--vi-range"
     sentences = []
     for (kind, top, rule), members in groups.items():
         found = join(found for found, _ in members)
-        each = len(members) > 1
+        spans = [span for _, span in members]
         count = "" if images == 1 else f"{found.images} of {images} images, "
-        ends = [span.low for _, span in members], [span.high for _, span in members]
-        low, high = (f"{_about(side)}" for side in ends)
-        how = {
-            "full": "taken as they are" if found.images > 1 else "taken as it is",
-            "minmax": "stretched from the least to the largest",
-            "percentile": f"stretched by percentiles {PERCENTILES[0]:g} to {PERCENTILES[1]:g}",
-            "given": "the given range taken",
-        }[rule]
         if found.low == found.high:
             how = "constant, so there is nothing to stretch"
-        elif rule != "full":
-            each_words = "each " if each and rule != "given" else ""
-            how = f"{each_words}{how}: {low} to {high}"
-        elif kind == "8-bit" and not each and found.robust[1] - found.robust[0] < top / 8:
-            how += f" (low contrast; {'--ir-range' if role == 'infrared' else '--vi-range'} percentile stretches it)"
-        full = f" of 0 to {top:g}" if found.low >= 0 and found.high <= top else ""
-        sentences.append(f"{role}: {count}{kind}, {_numbers(found.low, found.high)}{full} used; {how}")
-    counts: dict[str, int] = {}
-    for note in notes:
-        counts[note] = counts.get(note, 0) + 1
-    return sentences + [
-        f"{role}: {note}" if images == 1 else f"{role}: {count} of {images} images: {note}"
-        for note, count in counts.items()
-    ]
+        elif rule == "full":
+            how = "taken as they are" if found.images > 1 else "taken as it is"
+            if found.robust[1] - found.robust[0] < top / 8:
+                how += f" (low contrast; {option} percentile stretches it)"
+        else:
+            each = "each " if len(members) > 1 and rule != "given" else ""
+            how = f"{each}{_RULES[rule]}: {_ends(s.low for s in spans)} to {_ends(s.high for s in spans)}"
+        within = f" of 0 to {top:g}" if found.low >= 0 and found.high <= top else ""
+        sentences.append(f"{role}: {count}{kind}, {_numbers(found.low, found.high)}{within} used; {how}")
+    return sentences
 
 
-def _about(ends: Sequence[float]) -> str:
-    low, high = min(ends), max(ends)
-    return f"{low:.6g}" if low == high else f"({low:.6g} ... {high:.6g})"
+def count_notes(role: str, notes: Iterable[str]) -> list[str]:
+    """`Stored.notes` of many images, each once with the number of images that it holds for."""
+    return [f"{role}: {note} ({count} images)" for note, count in Counter(notes).items()]
+
+
+def _ends(values: Iterable[float]) -> str:
+    """One number, or the least and the largest of many."""
+    ends = list(values)
+    low, high = f"{min(ends):.6g}", f"{max(ends):.6g}"
+    return low if low == high else f"({low} ... {high})"
 
 
 def _numbers(low: float, high: float) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from tdfusion.data.ranges import Range
 from tdfusion.errors import InputError
 from tdfusion.evaluate.matching import Item, check_sizes, match_folders, refuse
 from tdfusion.evaluate.scores import Evaluation, Row
@@ -32,6 +33,7 @@ def evaluate_folder(
     method: str | None = None,
     dataset: str = "",
     with_baselines: bool = True,
+    ir_range: str = "auto",
 ) -> Evaluation:
     """Score a folder of fused images against its sources, matched by file stem.
 
@@ -49,6 +51,8 @@ def evaluate_folder(
         method: what the rows are called; None takes the folder's name.
         dataset: name of the data for `compare`, as in the paper's tables (MSRS, FMB, M3FD, LLVIP) or your own.
         with_baselines: also score infrared, visible, mean and max of each pair, as every table should show.
+        ir_range: how infrared files were scaled for fusion, see `tdfusion.data.ranges.choose_span`; the default is
+            that of ``tdfusion fuse``. Fused files are never stretched.
 
     Returns:
         An `Evaluation`. Where a metric is 0/0 it is left out of the mean and counted, and a warning names the
@@ -64,7 +68,7 @@ def evaluate_folder(
         raise InputError(f'"{method}" is the name of a baseline; give the method another name')
     folders = {"infrared": Path(ir_dir), "visible": Path(vi_dir), "fused": fused_dir}
     names = (*BASELINES, method) if with_baselines else (method,)
-    return _evaluate(folders, names, convention, groups, workers, dataset)
+    return _evaluate(folders, names, convention, groups, workers, dataset, ir_range)
 
 
 def baselines(
@@ -75,13 +79,14 @@ def baselines(
     workers: int | None = None,
     *,
     dataset: str = "",
+    ir_range: str = "auto",
 ) -> Evaluation:
     """Score what any method must beat: the infrared image, the visible one, their mean, their maximum.
 
     The mean is ``(I_a + I_b + 1) // 2`` in whole gray levels. Arguments and errors as `evaluate_folder`.
     """
     folders = {"infrared": Path(ir_dir), "visible": Path(vi_dir)}
-    return _evaluate(folders, BASELINES, convention, groups, workers, dataset)
+    return _evaluate(folders, BASELINES, convention, groups, workers, dataset, ir_range)
 
 
 def fuse_baseline(name: str, I_a: np.ndarray, I_b: np.ndarray) -> np.ndarray:
@@ -108,8 +113,10 @@ def _evaluate(
     groups: str | None,
     workers: int | None,
     dataset: str,
+    ir_range: str,
 ) -> Evaluation:
     chosen = resolve(convention)
+    ranges = {"infrared": Range.parse(ir_range), "visible": Range(), "fused": Range("full")}
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; give at least 1")
     items = match_folders(folders, groups)
@@ -117,7 +124,7 @@ def _evaluate(
 
     def score(item: Item) -> list[Row] | InputError:
         try:
-            return _score(item, methods, chosen)
+            return _score(item, methods, chosen, ranges)
         except InputError as error:
             return error
 
@@ -139,10 +146,12 @@ def _evaluate(
     return Evaluation(tuple(rows), chosen, dataset)
 
 
-def _score(item: Item, methods: Sequence[str], convention: Convention) -> list[Row]:
+def _score(
+    item: Item, methods: Sequence[str], convention: Convention, ranges: Mapping[str, Range]
+) -> list[Row]:
     from tdfusion.data.images import read_gray, to_uint8  # here: torch comes with it
 
-    planes = {role: to_uint8(read_gray(path)) for role, path in item.files.items()}
+    planes = {role: to_uint8(read_gray(path, ranges[role])) for role, path in item.files.items()}
     I_a, I_b = planes["infrared"], planes["visible"]
     rows = []
     for method in methods:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
+from tdfusion.data.stored import upright_size
 from tdfusion.errors import InputError
 from tdfusion.files import images_by_stem
 
@@ -76,7 +75,7 @@ def check_sizes(items: Sequence[Item], min_side: int) -> None:
     """
     problems = []
     for item in items:
-        sizes = {path: _size(path) for path in item.files.values()}
+        sizes = {path: upright_size(path) for path in item.files.values()}
         first, *others = sizes.items()
         problem = [
             f"{p} has {_times(s)} pixels, {first[0].name} {_times(first[1])}"
@@ -87,14 +86,6 @@ def check_sizes(items: Sequence[Item], min_side: int) -> None:
             problem = [f"{first[0]} has {_times(first[1])} pixels; at least {min_side} a side are needed"]
         problems += problem[:1]
     refuse(problems, len(items) - len(problems), "mend or remove it")
-
-
-def _size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error})") from error
 
 
 def refuse(problems: Sequence[str], fine: int, remedy: str) -> None:
