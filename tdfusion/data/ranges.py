@@ -191,7 +191,8 @@ def describe(role: str, taken: Sequence[tuple[Levels, Span]]) -> list[str]:
     for (kind, top, rule), members in groups.items():
         found = join(found for found, _ in members)
         spans = [span for _, span in members]
-        count = "" if images == 1 else f"{found.images} of {images} images, "
+        part = f"{images}" if found.images == images else f"{found.images} of {images}"
+        count = "" if images == 1 else f"{part} images, "
         if found.low == found.high:
             how = "constant, so there is nothing to stretch"
         elif rule == "full":

@@ -80,7 +80,8 @@ def upright_size(path: Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(_ORIENTATION, 1) >= 5
+            # Asking a PNG for its EXIF would decode it; cameras do not write PNG.
+            turned = image.format != "PNG" and image.getexif().get(_ORIENTATION, 1) >= 5
             return image.size[::-1] if turned else image.size
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as an image ({error})") from error
