@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from PIL import Image
 from torch import Tensor, nn
 
-from tdfusion.commands.main import main
+from tdfusion.commands import fuse as fuse_command
+from tdfusion.commands.main import build_parser, main
 from tdfusion.data.filepairs import FilePair, read_pair_files
 from tdfusion.data.images import read_gray, read_image
 from tdfusion.errors import InputError
@@ -252,3 +256,28 @@ def test_pairs_read_by_themselves_are_what_f_sees(pairs) -> None:
     read = read_pair_files(pairs[0])
     assert torch.equal(read.ir, read_gray(pairs[0].ir)) and torch.equal(read.vi, read_gray(pairs[0].vi))
     assert read.chroma is None
+
+
+PAGE = (ROOT / "book" / "use" / "fuse.md").read_text()
+
+
+def test_the_commands_of_the_page_are_commands() -> None:
+    lines = [line for line in PAGE.splitlines() if line.startswith("tdfusion fuse")]
+    assert len(lines) == 4
+    for line in lines:
+        build_parser().parse_args(shlex.split(line)[1:])
+    for option in re.findall(r"^\| `(--[a-z-]+)", PAGE, re.MULTILINE):
+        assert option in Path(fuse_command.__file__).read_text()
+
+
+def test_the_python_of_the_page_runs(tmp_path, monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    png(tmp_path / "thermal.png", rng.integers(0, 256, (12, 14), dtype=np.uint8))
+    png(tmp_path / "photo.jpg", rng.integers(0, 256, (12, 14, 3), dtype=np.uint8))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(FusionNet, "from_file", lambda path: Mean())
+    exec("\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)), {})
+    assert read_image(tmp_path / "fused" / "thermal.png").shape == (3, 12, 14)
+    assert (
+        read_image(tmp_path / "fused.png") - read_image(tmp_path / "fused" / "thermal.png")
+    ).abs().max() < 0.3
