@@ -2,18 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from tdfusion.data.geometry import Match, matched, resize_image
-from tdfusion.data.images import read_gray, read_visible, write_png, ycbcr_to_rgb
+from tdfusion.data.filepairs import (
+    FilePair,
+    Match,
+    Planes,
+    Reading,
+    Spans,
+    Taken,
+    folder_spans,
+    match_pairs,
+    read_pair_files,
+    size_words,
+)
+from tdfusion.data.images import write_png, ycbcr_to_rgb
+from tdfusion.data.ranges import Range
+from tdfusion.data.stored import Stored
 from tdfusion.errors import InputError
-from tdfusion.files import images_by_stem
+from tdfusion.models import FusionNet
+
+__all__ = [
+    "FilePair",
+    "PairsFailed",
+    "Planes",
+    "Reading",
+    "fuse",
+    "fuse_files",
+    "fuse_planes",
+    "match_pairs",
+    "read_pair_files",
+    "stretch",
+]
+
+Ends = tuple[float, float]
+Say = Callable[[str], object]
+
+# Peak memory of F in float32 on a CPU, measured at 640x480 and 1920x1080: 3.4 to 4 kB a pixel.
+_BYTES_PER_PIXEL = 3.5e3
+
+
+class PairsFailed(InputError):
+    """Some pairs of a folder could not be fused; the others were.
+
+    Attributes:
+        failed: a sentence for each that names its file.
+        written: the results that were written.
+    """
+
+    def __init__(self, failed: Sequence[str], written: Sequence[Path], pairs: int) -> None:
+        more = f" (and {len(failed) - 1} more pairs)" if len(failed) > 1 else ""
+        super().__init__(f"{failed[0]}{more}; {pairs - len(failed)} of {pairs} pairs are fused")
+        self.failed, self.written = tuple(failed), list(written)
 
 
 def stretch(I_f: Tensor) -> Tensor:
@@ -27,60 +75,39 @@ def stretch(I_f: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def fuse(F: nn.Module, ir: Tensor, vi: Tensor, minmax: bool = True) -> Tensor:
+def fuse(F: nn.Module, ir: Tensor, vi: Tensor, minmax: bool | Ends = True) -> Tensor:
     """Fuse one gray pair: ir, vi (1, H, W) in [0, 1] -> I_f (1, H, W) in [0, 1], on the CPU.
 
     Args:
         F: a trained fusion network; its device is used, its mode is not changed.
         ir, vi: infrared image and luma of the visible image, of one size.
-        minmax: stretch the result, see `stretch`.
+        minmax: stretch the result by its own ends, see `stretch`, or by (low, high), those of a sequence.
 
     Raises:
-        InputError: the images differ in size.
+        InputError: the images differ in size, or need more memory than there is.
     """
     if ir.shape != vi.shape:
-        raise InputError(f"infrared {_size(ir)} and visible {_size(vi)} differ in size; register them first")
+        raise InputError(
+            f"infrared {size_words(ir)} and visible {size_words(vi)} differ in size; register them first"
+        )
     device = next(F.parameters()).device
-    I_f = F(ir[None].to(device), vi[None].to(device))  # (1, 1, H, W)
+    _check_memory(F, ir, device)
+    try:
+        I_f = F(ir[None].to(device), vi[None].to(device))  # (1, 1, H, W)
+    except RuntimeError as error:  # torch.OutOfMemoryError, and what the CPU's allocator raises
+        if "memory" not in str(error):
+            raise
+        raise InputError(f"{size_words(ir)} pixels: memory ran out; make both images smaller") from error
+    if isinstance(minmax, tuple):
+        low, high = minmax
+        return ((I_f - low) / (high - low)).clamp(0, 1)[0].cpu() if high > low else I_f[0].cpu()
     return (stretch(I_f) if minmax else I_f)[0].cpu()
 
 
-@dataclass(frozen=True)
-class FilePair:
-    """The two files of a pair, and where their fusion goes."""
-
-    ir: Path
-    vi: Path
-    out: Path
-
-
-def match_pairs(ir: str | Path, vi: str | Path, out: str | Path) -> list[FilePair]:
-    """Pair up two files, or the images of two folders by their stems; results go to ``out/STEM.png``.
-
-    Raises:
-        InputError: a path is missing, one is a file and the other a folder, or an image has no partner;
-            the message names it and counts the complete pairs.
-    """
-    ir, vi, out = Path(ir), Path(vi), Path(out)
-    for path in (ir, vi):
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-    if ir.is_file() != vi.is_file():
-        raise InputError(f"{ir} and {vi}: give two files or two folders")
-    if out.is_file():
-        raise InputError(f"{out}: is a file; --out names a folder")
-    if ir.is_file():
-        return [FilePair(ir, vi, out / f"{ir.stem}.png")]
-    files_ir, files_vi = images_by_stem(ir), images_by_stem(vi)
-    common = sorted(files_ir.keys() & files_vi.keys())
-    lonely = sorted(files_ir.keys() ^ files_vi.keys())
-    if lonely:
-        where, missing = (ir, vi) if lonely[0] in files_ir else (vi, ir)
-        more = f" (and {len(lonely) - 1} more without a partner)" if len(lonely) > 1 else ""
-        raise InputError(
-            f"{where}: {lonely[0]} has no image of that name in {missing}{more}; {len(common)} pairs are complete"
-        )
-    return [FilePair(files_ir[stem], files_vi[stem], out / f"{stem}.png") for stem in common]
+def fuse_planes(F: nn.Module, pair: Planes, minmax: bool | Ends = True) -> Tensor:
+    """`fuse` with the visible image's Cb and Cr put back: (1 or 3, H, W) in [0, 1]."""
+    I_f = fuse(F, pair.ir, pair.vi, minmax)
+    return I_f if pair.chroma is None else ycbcr_to_rgb(I_f, pair.chroma)
 
 
 def fuse_files(
@@ -89,60 +116,139 @@ def fuse_files(
     *,
     minmax: bool = True,
     match: Match = "none",
+    ir_range: str | Range = "auto",
+    vi_range: str | Range = "auto",
+    range_over: Literal["image", "folder"] = "image",
+    page: int | None = None,
     overwrite: bool = False,
+    strict: bool = False,
     progress: bool = True,
+    say: Say = print,
 ) -> list[Path]:
     """Fuse pairs of files into 8-bit PNGs; a colour visible image gives a colour result.
 
     F sees the luma; Cb and Cr of the visible image are put back unchanged. Every file appears whole or
-    not at all. Work done before an error stays; with ``overwrite=False`` files that exist are kept and
-    skipped, so the same call resumes after the cause is mended.
+    not at all. A pair that cannot be fused does not hold up the others; it is named in the end. With
+    ``overwrite=False`` files that exist are kept and skipped, so the same call resumes.
 
     Args:
         F: a trained fusion network.
         pairs: see `match_pairs`.
         minmax: stretch every result, see `stretch`.
-        match: for one view at two resolutions (RoadScene): ``"ir"`` resizes the visible image to the
-            infrared one, ``"vi"`` the other way round; ``"none"`` asks for equal sizes.
+        match, ir_range, vi_range, page: how images are read, see `Reading`.
+        range_over: ``"folder"`` takes one range for all infrared images and one for all visible ones.
         overwrite: fuse again where the result exists.
+        strict: stop at the first pair that cannot be fused.
         progress: a bar for more than one pair.
+        say: is given the sentences that tell which range was taken.
 
     Returns:
         The files written, without those skipped.
 
     Raises:
-        InputError: an image is missing, unreadable, or of another size than its partner; says how many
-            pairs were done before.
+        InputError: the one pair, or with ``strict`` the first, cannot be fused; or no result can be written.
+        PairsFailed: some pairs of many could not be fused; raised after the others are done.
     """
-    pairs = list(pairs)
+    pairs, taken = list(pairs), Taken()
+    reading = Reading(ir_range, vi_range, match, page)
+    todo = [pair for pair in pairs if overwrite or not pair.out.exists()]
+    if todo:
+        check_writable(todo[0].out)
+    spans: Spans = (None, None)
+    if todo and range_over == "folder":
+        bar = tqdm(pairs, desc="ranges", unit="pair", disable=not progress or len(pairs) < 2, leave=False)
+        spans = folder_spans(readable(bar, reading), reading, taken)
+    return fuse_each(F, pairs, todo, reading, spans, taken, minmax, strict=strict, progress=progress, say=say)
+
+
+def fuse_each(
+    F: nn.Module,
+    pairs: Sequence[FilePair],
+    todo: Sequence[FilePair],
+    reading: Reading,
+    spans: Spans,
+    taken: Taken,
+    minmax: bool | Ends,
+    *,
+    strict: bool,
+    progress: bool,
+    say: Say,
+) -> list[Path]:
+    """The loop of `fuse_files` over what is still to be done, with ranges and stretch decided."""
     written: list[Path] = []
-    for pair in tqdm(pairs, unit="pair", disable=not progress or len(pairs) < 2, dynamic_ncols=True):
-        if pair.out.exists() and not overwrite:
-            continue
-        try:
-            ir, vi, chroma = _read(pair, match)
-        except InputError as error:
-            done = f" ({len(written)} of {len(pairs)} pairs fused before it)" if len(pairs) > 1 else ""
-            raise InputError(f"{error}{done}") from error
-        I_f = fuse(F, ir, vi, minmax)
-        write_png(pair.out, I_f if chroma is None else ycbcr_to_rgb(I_f, chroma))
-        written.append(pair.out)
+    failed: list[str] = []
+    try:
+        for pair in tqdm(todo, unit="pair", disable=not progress or len(pairs) < 2, dynamic_ncols=True):
+            try:
+                read = read_pair_files(pair, reading, spans, taken)
+                image = _named(pair.ir, fuse_planes, F, read, minmax)
+            except InputError as error:
+                if strict or len(pairs) == 1:
+                    done = f" ({len(pairs) - len(todo) + len(written)} of {len(pairs)} pairs are fused)"
+                    raise InputError(f"{error}{done if len(pairs) > 1 else ''}") from error
+                failed.append(str(error))
+                continue
+            try:
+                write_png(pair.out, image)
+            except OSError as error:
+                raise unwritable(pair.out, error, f"{len(written)} results were written before it") from error
+            written.append(pair.out)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"after {len(written)} of {len(todo)} pairs; the same call goes on with the rest"
+        ) from None
+    finally:
+        if taken.ir:
+            for sentence in taken.words():
+                say(sentence)
+    if failed:
+        raise PairsFailed(failed, written, len(pairs))
     return written
 
 
-def _read(pair: FilePair, match: Match) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Infrared (1, H, W), luma (1, H, W) and chroma (2, H, W) or None, of one size."""
-    ir = read_gray(pair.ir)
-    vi, chroma = read_visible(pair.vi)
-    ir, vi = matched(ir, vi, match)
-    chroma = None if chroma is None else resize_image(chroma, vi.shape[-2:])
-    if ir.shape != vi.shape:
+def readable(pairs: Iterable[FilePair], reading: Reading) -> Iterator[tuple[Stored, Stored]]:
+    """The pairs that can be read, as stored; those that cannot are named when their turn to be fused comes."""
+    for pair in pairs:
+        with suppress(InputError):
+            yield reading.open(pair)
+
+
+def check_writable(path: Path) -> None:
+    """Try to write beside ``path``, before hours of work, without making its folder.
+
+    Raises:
+        InputError: that cannot be done.
+    """
+    folder = next(p for p in path.absolute().parents if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise unwritable(path, error, "nothing was fused") from error
+
+
+def unwritable(path: Path, error: OSError, state: str) -> InputError:
+    """What to say where a result cannot be written."""
+    return InputError(f"{path}: cannot be written ({error.strerror or error}); {state}")
+
+
+def _named(path: Path, function: Callable[..., Tensor], *arguments: object) -> Tensor:
+    """Call, and name the file in what goes wrong."""
+    try:
+        return function(*arguments)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _check_memory(F: nn.Module, image: Tensor, device: torch.device) -> None:
+    """Refuse what would make the system end the process: Linux grants memory that it does not have."""
+    meminfo = Path("/proc/meminfo")
+    if device.type != "cpu" or not isinstance(F, FusionNet) or not meminfo.exists():
+        return
+    free = next((int(x.split()[1]) * 1e3 for x in meminfo.read_text().splitlines() if "MemAvail" in x), 1e18)
+    needed = _BYTES_PER_PIXEL * image[0].numel()
+    if needed > free:
         raise InputError(
-            f"{pair.ir} is {_size(ir)} but {pair.vi} is {_size(vi)}; a pair must be registered and of one size"
-            " (if both show the same view, match one to the other: --match ir or --match vi)"
+            f"{size_words(image)} pixels need about {needed / 1e9:.0f} GB of memory, and {free / 1e9:.0f} GB are "
+            "free; make both images smaller (or --match the larger to the smaller)"
         )
-    return ir, vi, chroma
-
-
-def _size(image: Tensor) -> str:
-    return f"{image.shape[-1]}x{image.shape[-2]}"

@@ -141,28 +141,28 @@ def break_images(folders, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "status", "words"),
     [
-        ("missing", "one has no image of that name"),
-        ("empty", "one.png: cannot be read as an image"),
-        ("truncated", "one.png: cannot be read as an image"),
-        ("text", "one.png: cannot be read as an image"),
-        ("other size", "one.png is 31x21 but"),
-        ("no images", "no image in it"),
+        ("missing", 2, "one has no image of that name"),
+        ("empty", 1, "one.png: cannot be read as an image"),
+        ("truncated", 1, "one.png: cannot be read as an image"),
+        ("text", 1, "one.png: cannot be read as an image"),
+        ("other size", 1, "one.png is 31x21 but"),
+        ("no images", 2, "no image in it"),
     ],
 )
-def test_unusable_images_end_the_command_with_one_sentence(
-    folders, weights, capsys, kind: str, words: str
+def test_unusable_images_are_named_in_one_sentence(
+    folders, weights, capsys, kind: str, status: int, words: str
 ) -> None:
+    """Folders that do not match end the command; a bad pair is named and the others are done."""
     break_images(folders, kind)
     out = folders / "out"
-    assert (
-        command("fuse", "--ir", folders / "ir", "--vi", folders / "vi", "--out", out, "--weights", weights)
-        == 2
-    )
+    options = ["--ir", folders / "ir", "--vi", folders / "vi", "--out", out, "--weights", weights]
+    assert command("fuse", *options) == status
     err = capsys.readouterr().err.strip().splitlines()[-1]
-    assert err.startswith("tdfusion: error: ") and words in err
-    assert not out.exists() or not (out / "one.png").exists()
+    assert err.startswith("tdfusion: error: " if status == 2 else "tdfusion: not fused: ") and words in err
+    done = sorted(path.name for path in out.iterdir()) if out.exists() else []
+    assert done == ([] if status == 2 else ["three.png", "two b.png"])
 
 
 def test_the_command_fuses_and_says_so(folders, weights, capsys) -> None:

@@ -28,6 +28,7 @@ ORDER = [
     ["batches"],
     ["train"],
     ["metrics", "fuse"],
+    ["sequences"],
     ["results"],
     ["evaluate", "downstream"],
     ["figures"],

@@ -48,6 +48,13 @@ def add_evaluate_command(commands: argparse._SubParsersAction) -> None:
         help="also give means per group: what the expression matches in each stem, as (D|N)$ for day and night",
     )
     parser.add_argument(
+        "--ir-range",
+        default="auto",
+        metavar="RANGE",
+        help="how infrared files were scaled for fusion, as tdfusion fuse has it: auto (default), full, minmax, "
+        "percentile, or LOW,HIGH (what fuse printed for a sequence)",
+    )
+    parser.add_argument(
         "--workers", type=int, metavar="N", help="pairs scored at once (default one per core)"
     )
     parser.add_argument(
@@ -132,6 +139,7 @@ def _run_evaluate(arguments: argparse.Namespace) -> int:
         match=arguments.match,
         metrics=arguments.metrics,
         dataset=arguments.dataset,
+        ir_range=arguments.ir_range,
     )
     if arguments.csv:
         evaluation.to_csv(arguments.csv)

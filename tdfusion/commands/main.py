@@ -10,6 +10,7 @@ from tdfusion import __version__
 from tdfusion.commands.data import add_data_command
 from tdfusion.commands.downstream import add_downstream_command
 from tdfusion.commands.evaluate import add_compare_command, add_evaluate_command
+from tdfusion.commands.fuse import add_fuse_command, open_device
 from tdfusion.errors import InputError, TrainingError
 
 
@@ -38,65 +39,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tdfusion {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_fuse(commands)
+    add_fuse_command(commands)
     _add_train(commands)
     add_evaluate_command(commands)
     add_compare_command(commands)
     add_downstream_command(commands)
     add_data_command(commands)
     return parser
-
-
-def _add_fuse(commands: argparse._SubParsersAction) -> None:
-    fuse = commands.add_parser(
-        "fuse",
-        help="fuse infrared / visible pairs with trained weights",
-        description="Fuse a pair of files, or two folders matched by file name, into 8-bit PNGs named after the "
-        "infrared files. Colour of the visible image is kept. Pairs must be registered and of one size.",
-    )
-    fuse.add_argument("--ir", required=True, metavar="PATH", help="infrared image, or a folder of them")
-    fuse.add_argument("--vi", required=True, metavar="PATH", help="visible image, or a folder of them")
-    fuse.add_argument("--out", required=True, metavar="DIR", help="folder for the results, made if missing")
-    fuse.add_argument(
-        "--weights",
-        required=True,
-        metavar="FILE",
-        help="F.safetensors of a training run here, or a .pth that the authors released (TDFusion_MSRS.pth ...)",
-    )
-    fuse.add_argument("--device", default="cpu", help='"cpu" (default), "cuda", "cuda:1", "mps"')
-    fuse.add_argument(
-        "--stretch",
-        choices=("minmax", "none"),
-        default="minmax",
-        help="minmax (default): stretch every result to the full range, as the released code does; "
-        "none: keep F's values",
-    )
-    fuse.add_argument(
-        "--match",
-        choices=("none", "ir", "vi"),
-        default="none",
-        help="for one view at two resolutions, as in RoadScene: ir resizes the visible image to the infrared one, "
-        "vi the other way round; none (default) refuses pairs of two sizes",
-    )
-    fuse.add_argument("--overwrite", action="store_true", help="fuse again where a result exists already")
-    fuse.set_defaults(func=_fuse)
-
-
-def _fuse(arguments: argparse.Namespace) -> int:
-    from tdfusion.fuse import fuse_files, match_pairs
-    from tdfusion.models import FusionNet
-    from tdfusion.runs.memory import keep_freed_memory
-
-    keep_freed_memory()
-    pairs = match_pairs(arguments.ir, arguments.vi, arguments.out)
-    F = FusionNet.from_file(arguments.weights).to(_device(arguments.device))
-    written = fuse_files(
-        F, pairs, minmax=arguments.stretch == "minmax", match=arguments.match, overwrite=arguments.overwrite
-    )
-    kept = len(pairs) - len(written)
-    kept_words = f"; {kept} existed already (--overwrite fuses them again)" if kept else ""
-    print(f"{len(written)} fused into {arguments.out}{kept_words}")
-    return 0
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
@@ -183,7 +132,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from tdfusion.train import Trainer
 
     keep_freed_memory()
-    _device(config.device)
+    open_device(config.device)
     trainer = Trainer(config)
     if not trainer.run(arguments.out, resume=arguments.resume, minutes=arguments.minutes):
         print(f"stopped in epoch {trainer.epoch} of {config.L}; --resume goes on from {arguments.out}")
@@ -223,15 +172,3 @@ def _setting(text: str) -> tuple[str, object]:
             raise InputError(f"--set {text}: {name} is true or false")
         return name, value == "true"
     return name, value
-
-
-def _device(name: str):
-    import torch
-
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f'device "{name}" cannot be used: {reason}') from error
-    return device

@@ -1,4 +1,4 @@
-"""Images in and out: gray and colour, 8 and 16 bit, written whole or not at all."""
+"""Images in and out as tensors: gray and colour, of any depth, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,59 +8,66 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from tdfusion.errors import InputError
+from tdfusion.data.ranges import Range, Span, scale, span_of
+from tdfusion.data.stored import Stored, open_stored
 
 # BT.601 luma, and full-range YCbCr as in JFIF: the conversion that JPEG files and PIL use.
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 
-def read_image(path: Path) -> Tensor:
-    """Read any image file as float32 (1 or 3, H, W) in [0, 1].
-
-    8-bit images are divided by 255, 16-bit ones by 65535. Palettes are expanded; an alpha channel is
-    dropped.
-
-    Raises:
-        InputError: the file is missing, empty, cut short, or not an image.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        with Image.open(path) as image:
-            image.load()
-            if image.mode.startswith(("I", "F")):  # 16-bit PNG and TIFF open as I;16, I or F
-                values = np.asarray(image, dtype=np.float32) / 65535.0
-            else:
-                gray = image.mode in ("1", "L", "LA", "La")
-                values = np.asarray(image.convert("L" if gray else "RGB"), dtype=np.float32) / 255.0
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error})") from error
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-        raise InputError(f"{path}: pixel values outside the range of an 8-bit or 16-bit image")
-    tensor = torch.from_numpy(np.ascontiguousarray(values))
+def as_tensor(stored: Stored, span: Span) -> Tensor:
+    """Stored numbers scaled by a range, float32 (1 or 3, H, W) in [0, 1]."""
+    tensor = torch.from_numpy(np.ascontiguousarray(scale(stored.values, span)))
     return tensor[None] if tensor.ndim == 2 else tensor.permute(2, 0, 1).contiguous()  # (1 or 3, H, W)
 
 
-def read_gray(path: Path) -> Tensor:
-    """Read an image as gray, float32 (1, H, W) in [0, 1]; colour becomes its BT.601 luma."""
-    image = read_image(path)
+def as_gray(stored: Stored, span: Span) -> Tensor:
+    """As `as_tensor`, (1, H, W); colour becomes its BT.601 luma."""
+    image = as_tensor(stored, span)
     return image if image.shape[0] == 1 else rgb_to_ycbcr(image)[:1]
 
 
-def read_visible(path: Path) -> tuple[Tensor, Tensor | None]:
-    """Read a visible image as (luma (1, H, W), chroma (2, H, W)).
-
-    The chroma of a gray image is None, also where it is stored with three equal channels (TNO).
-    """
-    image = read_image(path)
-    if image.shape[0] == 1 or bool((image == image[:1]).all()):
+def as_luma_and_chroma(stored: Stored, span: Span) -> tuple[Tensor, Tensor | None]:
+    """Luma (1, H, W) and chroma (2, H, W); the chroma of three equal channels (TNO) is None."""
+    image = as_tensor(stored, span)
+    if not stored.colour:
         return image[:1], None
     ycbcr = rgb_to_ycbcr(image)
     return ycbcr[:1], ycbcr[1:]
+
+
+def read_image(path: str | Path, scaling: str | Range = "auto", page: int | None = None) -> Tensor:
+    """Read any image file as float32 (1 or 3, H, W) in [0, 1].
+
+    Args:
+        path: the file; see `open_stored` for palettes, alpha, EXIF orientation and pages.
+        scaling: which range of its values becomes 0 to 1, see `choose_span`: ``auto`` divides 8-bit files by 255
+            and stretches a deeper file by percentiles, unless it uses its type's range; or ``full``, ``minmax``,
+            ``percentile``, ``LOW,HIGH``.
+        page: of a file that holds several.
+
+    Raises:
+        InputError: the file is missing, empty, cut short, or not an image, or the range does not fit it.
+    """
+    stored = open_stored(path, page)
+    return as_tensor(stored, span_of(stored, scaling))
+
+
+def read_gray(path: str | Path, scaling: str | Range = "auto", page: int | None = None) -> Tensor:
+    """Read an image as gray, float32 (1, H, W) in [0, 1]; arguments and errors as `read_image`."""
+    stored = open_stored(path, page)
+    return as_gray(stored, span_of(stored, scaling))
+
+
+def read_visible(
+    path: str | Path, scaling: str | Range = "auto", page: int | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Read a visible image as `as_luma_and_chroma` gives it; arguments and errors as `read_image`."""
+    stored = open_stored(path, page)
+    return as_luma_and_chroma(stored, span_of(stored, scaling))
 
 
 def rgb_to_ycbcr(rgb: Tensor) -> Tensor:

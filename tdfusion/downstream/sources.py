@@ -114,7 +114,7 @@ class _Folder:
 
     def __call__(self, split: str, pair: Pair) -> np.ndarray:
         path = self.files(split)[pair.name]
-        image = read_gray(path)  # (1, H, W)
+        image = read_gray(path, "full")  # (1, H, W); not stretched: a result is judged as it is
         if tuple(image.shape[-2:]) != pair.size:
             raise InputError(
                 f"{path}: {image.shape[-1]}x{image.shape[-2]} pixels, but its pair has "

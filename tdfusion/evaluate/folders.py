@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from tdfusion.data.ranges import Range
 from tdfusion.errors import InputError
 from tdfusion.evaluate.matching import Item, check_sizes, match_folders, refuse
 from tdfusion.evaluate.scores import BASELINES, Evaluation, Row
@@ -37,6 +38,7 @@ def evaluate_folder(
     metrics: Sequence[str] = METRICS,
     dataset: str = "",
     with_baselines: bool = True,
+    ir_range: str = "auto",
 ) -> Evaluation:
     """Score a folder of fused images against its sources, matched by file stem.
 
@@ -57,6 +59,8 @@ def evaluate_folder(
         metrics: names of `tdfusion.metrics.TABLE`; the six of Table 1 if nothing is said.
         dataset: name of the data for `compare`, as in the paper's tables (MSRS, FMB, M3FD, LLVIP) or your own.
         with_baselines: also score infrared, visible, mean and max of each pair, as every table should show.
+        ir_range: how infrared files were scaled for fusion, see `tdfusion.data.ranges.choose_span`; the default is
+            that of ``tdfusion fuse``. Fused files are never stretched.
 
     Returns:
         An `Evaluation`. Where a metric is 0/0 it is left out of the mean and counted, and a warning names the
@@ -78,6 +82,7 @@ def evaluate_folder(
         metrics=metrics,
         dataset=dataset,
         with_baselines=with_baselines,
+        ir_range=ir_range,
     )
 
 
@@ -93,6 +98,7 @@ def evaluate_folders(
     metrics: Sequence[str] = METRICS,
     dataset: str = "",
     with_baselines: bool = True,
+    ir_range: str = "auto",
 ) -> Evaluation:
     """Score several methods on the same pairs, for a table with paired differences.
 
@@ -109,6 +115,7 @@ def evaluate_folders(
     folders = named_folders(list(fused.values()), list(fused)) if fused or not with_baselines else {}
     chosen = resolve(convention)
     min_side = smallest_side(metrics, chosen)
+    scaled = Range.parse(ir_range)
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; give at least 1")
     items = match_folders(Path(ir_dir), Path(vi_dir), folders, groups)
@@ -116,7 +123,7 @@ def evaluate_folders(
 
     def score(item: Item) -> list[Row] | InputError:
         try:
-            return _score(item, BASELINES if with_baselines else (), match, metrics, chosen)
+            return _score(item, BASELINES if with_baselines else (), match, scaled, metrics, chosen)
         except InputError as error:
             return error
 
@@ -172,13 +179,23 @@ def baselines(
     match: Match = "none",
     metrics: Sequence[str] = METRICS,
     dataset: str = "",
+    ir_range: str = "auto",
 ) -> Evaluation:
     """Score what any method must beat: the infrared image, the visible one, their mean, their maximum.
 
     The mean is ``(I_a + I_b + 1) // 2`` in whole gray levels. Arguments and errors as `evaluate_folder`.
     """
     return evaluate_folders(
-        ir_dir, vi_dir, {}, convention, groups, workers, match=match, metrics=metrics, dataset=dataset
+        ir_dir,
+        vi_dir,
+        {},
+        convention,
+        groups,
+        workers,
+        match=match,
+        metrics=metrics,
+        dataset=dataset,
+        ir_range=ir_range,
     )
 
 
@@ -200,16 +217,22 @@ def fuse_baseline(name: str, I_a: np.ndarray, I_b: np.ndarray) -> np.ndarray:
 
 
 def _score(
-    item: Item, before: Sequence[str], match: Match, metrics: Sequence[str], convention: Convention
+    item: Item,
+    before: Sequence[str],
+    match: Match,
+    ir_range: Range,
+    metrics: Sequence[str],
+    convention: Convention,
 ) -> list[Row]:
     from tdfusion.data.geometry import matched  # here: torch comes with it
     from tdfusion.data.images import read_gray, to_uint8
 
-    I_a, I_b = (to_uint8(image) for image in matched(read_gray(item.ir), read_gray(item.vi), match))
+    sources = matched(read_gray(item.ir, ir_range), read_gray(item.vi, Range()), match)
+    I_a, I_b = (to_uint8(image) for image in sources)
     rows = []
     for method in (*before, *item.fused):
         fused = item.fused.get(method)
-        I_f = fuse_baseline(method, I_a, I_b) if fused is None else to_uint8(read_gray(fused))
+        I_f = fuse_baseline(method, I_a, I_b) if fused is None else to_uint8(read_gray(fused, Range("full")))
         measured = measure(I_f, I_a, I_b, convention, metrics=metrics, name=item.name)
         rows.append(Row(method, item.name, item.group, measured.values, measured.undefined))
     return rows

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
+from tdfusion.data.stored import upright_size
 from tdfusion.errors import InputError
 from tdfusion.files import images_by_stem
 
@@ -92,24 +91,18 @@ def check_sizes(items: Sequence[Item], min_side: int, match: str = "none") -> No
     remedy = "mend or remove it"
     for item in items:
         first = item.vi if match == "vi" else item.ir
-        wanted = _size(first)
+        wanted = upright_size(first)
         others = [*([item.vi] if match == "none" else []), *item.fused.values()]
-        wrong = next((path for path in others if _size(path) != wanted), None)
+        wrong = next((path for path in others if upright_size(path) != wanted), None)
         if wrong is not None:
-            problems.append(f"{wrong} has {_times(_size(wrong))} pixels, {first.name} {_times(wanted)}")
+            problems.append(
+                f"{wrong} has {_times(upright_size(wrong))} pixels, {first.name} {_times(wanted)}"
+            )
             if wrong == item.vi and len(problems) == 1:
                 remedy += ", or, if both show the same view, match one to the other: --match ir or --match vi"
         elif min(wanted) < min_side:
             problems.append(f"{first} has {_times(wanted)} pixels; at least {min_side} a side are needed")
     refuse(problems, len(items) - len(problems), remedy)
-
-
-def _size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error})") from error
 
 
 def refuse(problems: Sequence[str], fine: int, remedy: str) -> None:
