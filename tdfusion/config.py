@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from tdfusion.data.layouts import check_trainable, find_layout
 from tdfusion.errors import InputError
 
 Variant = Literal["paper", "released"]
@@ -17,7 +18,6 @@ TUpdate = Literal["gradient", "adam"]
 Method = Literal["forward", "double_backward", "double_vjp", "gauss_newton"]
 Weights = Literal["learned", "half"]
 TASKS = get_args(TaskName)
-DATASETS = ("SynthRoad", "MSRS", "FMB", "M3FD", "LLVIP")
 
 
 def check_variant(variant: str) -> None:
@@ -86,6 +86,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value not in allowed:
                 raise InputError(f"{name} = {value!r}: choose one of {', '.join(map(repr, allowed))}")
+        if self.dataset != "custom":
+            check_trainable(self.dataset, self.task)
         for field in dataclasses.fields(self):
             _check_number(field.name, getattr(self, field.name), str(field.type))
         if min(self.scene_size) < self.crop and self.dataset == "SynthRoad":
@@ -97,7 +99,6 @@ class TrainConfig:
 
 
 _CHOICES = {
-    "dataset": (*DATASETS, "custom"),
     "task": TASKS,
     "w": get_args(Weights),
     "method": get_args(Method),
@@ -133,16 +134,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-# px, H W to which the released code resizes whole pairs for T; SynthRoad as MSRS, whose size it has.
-RELEASED_TASK_SIZES = {
-    "MSRS": (240, 320),
-    "FMB": (300, 400),
-    "M3FD": (192, 256),
-    "LLVIP": (256, 320),
-    "SynthRoad": (240, 320),
-}
-
-
 def make_config(preset: str = "smoke", variant: str = "paper", **settings: Any) -> TrainConfig:
     """A `TrainConfig` from a preset and a variant; ``settings`` override both.
 
@@ -167,7 +158,8 @@ def make_config(preset: str = "smoke", variant: str = "paper", **settings: Any) 
         if isinstance(given.get(name), list):  # JSON and YAML have no tuples
             given[name] = tuple(given[name])
     if variant == "released" and preset == "paper":
-        given = {"task_size": RELEASED_TASK_SIZES.get(given.get("dataset", "SynthRoad"))} | given
+        name = given.get("dataset", TrainConfig.dataset)
+        given = {"task_size": None if name == "custom" else find_layout(name).task_size} | given
     return TrainConfig(**(VARIANTS[variant] | PRESETS[preset] | given))
 
 
