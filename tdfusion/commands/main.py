@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 
 from tdfusion import __version__
 from tdfusion.commands.data import add_data_command
 from tdfusion.commands.downstream import add_downstream_command
 from tdfusion.commands.evaluate import add_compare_command, add_evaluate_command
+from tdfusion.commands.settings import read_settings
 from tdfusion.errors import InputError, TrainingError
 
 
@@ -100,7 +100,8 @@ def _fuse(arguments: argparse.Namespace) -> int:
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
-    from tdfusion.config import DATASETS, PRESETS, TASKS, VARIANTS
+    from tdfusion.config import PRESETS, TASKS, VARIANTS
+    from tdfusion.data.layouts import labelled
 
     train = commands.add_parser(
         "train",
@@ -128,7 +129,11 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--variant", choices=VARIANTS, help="the paper as printed (default), or its released code"
     )
-    train.add_argument("--dataset", choices=DATASETS, help="default: SynthRoad")
+    train.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help=f"{', '.join(labelled())}, or the TOML file of your own (default: SynthRoad)",
+    )
     train.add_argument("--task", choices=TASKS, help="default: segmentation")
     train.add_argument("--root", metavar="DIR", help="folder of the data set (SynthRoad needs none)")
     train.add_argument("--seed", type=int, help="default: 0")
@@ -153,7 +158,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 def _train(arguments: argparse.Namespace) -> int:
     from tdfusion.config import make_config
 
-    settings = dict(_setting(text) for text in arguments.set)
+    settings = read_settings(arguments.set)
     given = {name: getattr(arguments, name) for name in ("dataset", "task", "root", "seed", "device")}
     clash = settings.keys() & given.keys()
     if clash:
@@ -187,31 +192,6 @@ def _train(arguments: argparse.Namespace) -> int:
             print(scores.table())
     print(f"run folder: {arguments.out}")
     return 0
-
-
-def _setting(text: str) -> tuple[str, object]:
-    """``alpha=0.1`` -> ("alpha", 0.1), by the type of the setting."""
-    from tdfusion.config import TrainConfig
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--set {text}: expected NAME=VALUE")
-    types = {field.name: str(field.type) for field in dataclasses.fields(TrainConfig)}
-    annotation = types.get(name, "str")
-    try:
-        if annotation.startswith("int"):
-            return name, int(value)
-        if annotation == "float":
-            return name, float(value)
-        if annotation.startswith("tuple"):
-            return name, tuple(int(side) for side in value.split(","))
-    except ValueError as error:
-        raise InputError(f"--set {text}: {name} is {annotation}") from error
-    if annotation == "bool":
-        if value not in ("true", "false"):
-            raise InputError(f"--set {text}: {name} is true or false")
-        return name, value == "true"
-    return name, value
 
 
 def _device(name: str):
