@@ -39,8 +39,8 @@ from studies.mechanism_parts import (
     region_means,
     weights_all,
 )
+from tdfusion.batches import disjoint_subsets
 from tdfusion.config import VARIANTS
-from tdfusion.data.samplers import disjoint_subsets
 from tdfusion.files import write_text
 from tdfusion.losses import gradient_loss, intensity_loss
 from tdfusion.meta import Method, NormalisedGradient, meta_gradient, outer_update
