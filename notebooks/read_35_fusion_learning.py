@@ -27,7 +27,7 @@ from torch import nn
 
 from tdfusion.config import make_config
 from tdfusion.data.readers import open_dataset
-from tdfusion.data.samplers import disjoint_subsets
+from tdfusion.batches import disjoint_subsets
 from tdfusion.data.synthroad.scenes import oracle_weights
 from tdfusion.figures.panels import image_row, visible_rgb
 from tdfusion.runs.memory import keep_freed_memory
@@ -90,7 +90,7 @@ for name, take in (
 # |---:|---|---|
 # | 1 | start $\mathcal{F}, \mathcal{T}, \mathcal{G}$ untrained | {py:class}`~tdfusion.train.Trainer` |
 # | 2 | **for** each of $L$ epochs | {py:meth}`~tdfusion.train.Trainer.run` |
-# | 3 | &emsp;draw *mtr* and *mts*, disjoint | {py:func}`~tdfusion.data.samplers.disjoint_subsets` |
+# | 3 | &emsp;draw *mtr* and *mts*, disjoint | {py:func}`~tdfusion.batches.disjoint_subsets` |
 # | 4 | &emsp;**for** each of $M$ meta-steps | {py:meth}`~tdfusion.train.Trainer.run_epoch` |
 # | 5 | &emsp;&emsp;*inner update: what would this loss do?* | {py:meth}`~tdfusion.train.Trainer.meta_step` |
 # | 6 | &emsp;&emsp;fuse a batch of *mtr* | {py:func}`~tdfusion.meta.meta_gradient` |
