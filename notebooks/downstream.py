@@ -29,19 +29,30 @@
 # ```
 #
 # The same without a notebook: `tdfusion downstream --dataset MSRS --root /data/MSRS --source vi --preset paper
-# --device cuda --seed 0 --out runs/downstream-visible-0`. A run that was stopped goes on when the same line is given
-# again; a run that has finished is never overwritten.
+# --device cuda --seed 0 --out runs/downstream-visible-0`. A run that was stopped goes on with `-p resume True`, or
+# `--resume`; a run that has finished is never overwritten.
+#
+# What a score stands for differs between papers: which SegFormer, which pairs, whether the background is averaged, what
+# becomes of classes that the test images do not have. A *protocol* names one choice of these:
+#
+# ```{libcode} tdfusion.downstream.protocols.PROTOCOLS
+# ```
+#
+# `-p protocol foreground`, or `--protocol foreground`, chooses; the table below the run prints every average anyway.
 
 # %% tags=["parameters"]
-dataset = "SynthRoad"  # SynthRoad, MSRS, FMB, M3FD, LLVIP
+dataset = "SynthRoad"  # SynthRoad, MSRS, FMB, M3FD, LLVIP, or the TOML file of your own (see extend)
 root = None  # folder of the data set; SynthRoad needs none
 task = "segmentation"  # segmentation (SynthRoad, MSRS, FMB) or detection (SynthRoad, MSRS, M3FD, LLVIP)
 source = "max"  # infrared, visible, mean, max, oracle (SynthRoad), a folder of fused images, or a file of F's weights
 preset = "smoke"  # smoke (seconds), small (a minute), paper (GPU)
+protocol = None  # which T, which pairs, which mean (see above); None: the preset's, tiny or paper
+fold = None  # the fold that is scored, where the protocol has some
 seed = 0
 device = "cpu"  # or cuda
 settings = {}  # any other setting of DownstreamConfig, e.g. {"epochs": 50, "size": [240, 320]}
-out = None  # run folder to leave behind, e.g. "runs/downstream-max-0"
+out = None  # run folder to leave behind, e.g. "runs/downstream-max-0"; new or empty
+resume = False  # go on with the interrupted run in out
 shown = 2  # test images drawn at the end
 
 # %% tags=["hide-input", "hide-output"]
@@ -61,14 +72,17 @@ from tdfusion.runs.parameters import check_parameters
 from tdfusion.runs.memory import keep_freed_memory
 
 check_parameters(
-    globals(), "dataset", "root", "task", "source", "preset", "seed", "device", "settings", "out", "shown"
-)
+    globals(), "dataset", "root", "task", "source", "preset", "protocol", "fold", "seed", "device", "settings",
+    "out", "resume", "shown",
+)  # fmt: skip
 config = make_downstream_config(
     preset,
     dataset=dataset,
     root=root,
     task=task,
     source=source,
+    protocol=protocol,
+    fold=fold,
     seed=seed,
     device=device,
     **({"predictions": True} | settings),
@@ -87,7 +101,7 @@ print(json.dumps(config.to_dict(), indent=1))
 # %% mystnb={"markdown_format": "myst"}
 scratch = tempfile.TemporaryDirectory()  # gone with the kernel
 folder = Path(out or scratch.name)
-scores = retrain(config, folder, progress=False)
+scores = retrain(config, folder, resume=resume, progress=False)
 display(Markdown(scores.table()))
 print(scores.said())
 

@@ -15,13 +15,18 @@
 # **What it needs.** A few seconds on a CPU.
 
 # %% tags=["hide-input"]
+import tempfile
+from pathlib import Path
+
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
 from tdfusion.config import make_config
+from tdfusion.data.images import write_png
 from tdfusion.data.pair import Batch, Pair
 from tdfusion.data.readers import PairDataset
+from tdfusion.data.verify import verify
 from tdfusion.figures.panels import history_curves, image_row
 from tdfusion.fuse import fuse
 from tdfusion.runs.memory import keep_freed_memory
@@ -74,9 +79,53 @@ pair = source[0]
 figure = image_row({"infrared": pair.ir, "visible": pair.vi, "mask": pair.mask / 2}, maps={"mask": "viridis"})
 
 # %% [markdown]
-# For a data set that many will use, with splits and faults to be told of, a
-# `Layout` is the better way: one entry in the table of `tdfusion/data/layouts.py`, and
-# `open_dataset`, `tdfusion data verify` and `tdfusion train` know it.
+# ## A data set in folders
+#
+# Where the pairs lie as files, nothing has to be programmed: a row says where they are, and every command knows the
+# data set. The row may be a TOML file, whose path then stands wherever a data set is named. It is the same as a
+# {py:class}`~tdfusion.data.row.Layout`, whose attributes it names; here the discs and squares become such a data set.
+
+# %%
+folder = Path(tempfile.mkdtemp())
+for split, length, seed in (("train", 8, 0), ("test", 2, 1)):
+    for pair in DiscsAndSquares(length, seed):
+        write_png(folder / split / "thermal" / f"{pair.name}.png", pair.ir)
+        write_png(folder / split / "colour" / f"{pair.name}.png", pair.vi)
+        write_png(folder / split / "masks" / f"{pair.name}.png", pair.mask[None] / 255)  # class ids
+row = folder / "discs.toml"
+_ = row.write_text("""
+name = "Discs"
+ir = "{split}/thermal"
+vi = "{split}/colour"
+size = [64, 64]
+
+[splits]            # name = pairs; a folder of another name: val = {folder = "validation", count = 2}
+train = 8
+test = 2
+
+[labels.segmentation]       # or labels.detection, of YOLO .txt or Pascal VOC .xml
+classes = ["background", "disc", "square"]
+folders = "{split}/masks"
+background = 0
+""")
+print(verify(str(row), folder).verdict)
+small = make_config("smoke", dataset=str(row), root=str(folder), crop=48, L=1, M=2, N=2)
+trainer = Trainer(small)
+trainer.run(progress=False)
+print(*(f"{step['phase']}: L_t {step['L_t']:.2f}" for step in trainer.history), sep=", ")
+
+# %% [markdown]
+# On the command line and in the notebooks it is the same:
+#
+# ```
+# tdfusion data verify discs.toml --root discs
+# tdfusion train --dataset discs.toml --root discs --out runs/discs
+# tdfusion downstream --dataset discs.toml --root discs --source runs/discs/F.safetensors --out runs/judged
+# papermill notebooks/train.ipynb runs/discs.ipynb -p dataset discs.toml -p root discs
+# ```
+#
+# In a program of yours, {py:func}`tdfusion.data.layouts.register` adds a `Layout` to the table under its name. For a
+# published data set that many will use, add the row to the table in `tdfusion/data/layouts.py` itself.
 #
 # ## A task
 #

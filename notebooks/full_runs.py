@@ -176,7 +176,7 @@ print(said(rounding["provenance"]))
 # *full* is the scale above. *reduced* is the same command on a processor, which proves the way and not the result:
 #
 # ```
-# python -m studies.full_runs --preset tour --set '{"L": 3}' --downstream small --minutes 2 \
+# python -m studies.full_runs --preset tour --set L=3 --downstream small --minutes 2 \
 #   --out runs/reduced --results results/reduced
 # ```
 

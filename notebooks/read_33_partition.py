@@ -34,7 +34,7 @@ from matplotlib.patches import Patch
 from scipy.stats import binom
 
 from tdfusion.data.pair import collate
-from tdfusion.data.samplers import disjoint_subsets
+from tdfusion.batches import disjoint_subsets
 from tdfusion.data.synthroad.scenes import CLASSES, SynthRoad
 from tdfusion.losses import fusion_loss
 from tdfusion.meta import call, inner_update_F, inner_update_T, values
@@ -48,7 +48,7 @@ ROLES = ListedColormap(["0.92", blue, orange])  # 0: not drawn, 1: mtr, 2: mts
 # %% [markdown]
 # ## The draw
 #
-# ```{libcode} tdfusion.data.samplers.disjoint_subsets
+# ```{libcode} tdfusion.batches.disjoint_subsets
 # :nodoc:
 # ```
 #
@@ -129,7 +129,7 @@ for variant in ("paper", "released"):
     print(f"{variant}: {common} pairs in both sets, {different} different mtr sets in 50 epochs")
 
 # %% [markdown]
-# `tests/test_samplers.py` asserts the same for other sizes, and that a data set with too few pairs is refused with the
+# `tests/test_batches.py` asserts the same for other sizes, and that a data set with too few pairs is refused with the
 # number that it would need.
 #
 # ## What $M$ counts

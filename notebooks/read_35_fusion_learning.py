@@ -89,7 +89,7 @@ for name, take in (
 # |---:|---|---|
 # | 1 | start $\mathcal{F}, \mathcal{T}, \mathcal{G}$ untrained | {py:func}`~tdfusion.algorithm.start` |
 # | 2 | **for** each of $L$ epochs | {py:meth}`~tdfusion.train.Trainer.run` |
-# | 3 | &emsp;draw *mtr* and *mts*, disjoint | {py:func}`~tdfusion.data.samplers.disjoint_subsets` |
+# | 3 | &emsp;draw *mtr* and *mts*, disjoint | {py:func}`~tdfusion.batches.disjoint_subsets` |
 # | 4 | &emsp;**for** each of $M$ meta-steps | {py:func}`~tdfusion.algorithm.epoch` |
 # | 5 | &emsp;&emsp;*inner update: what would this loss do?* | {py:func}`~tdfusion.algorithm.meta_step` |
 # | 6 | &emsp;&emsp;fuse a batch of *mtr* | {py:func}`~tdfusion.meta.meta_gradient` |

@@ -33,7 +33,7 @@ from matplotlib.patches import Patch, Rectangle
 
 import tdfusion
 from tdfusion.data import open_dataset
-from tdfusion.commands.data import describe
+from tdfusion.commands.data import describe, said_size
 from tdfusion.data.layouts import LAYOUTS
 from tdfusion.data.synthroad.scenes import BOX_CLASSES, CLASSES, CONDITIONS, OPTIMUM, PALETTE, SynthRoad
 from tdfusion.data.splits import split_checksum
@@ -48,14 +48,14 @@ rows = [
         layout.name,
         " + ".join(layout.labels) or "none",
         ", ".join(f"{s.name} {s.count}" for s in layout.splits if not s.name.startswith("published")),
-        layout.size,
+        said_size(layout),
     )
     for layout in LAYOUTS.values()
 ]
 display(Markdown(format_table(("", "labels", "pairs", "size"), rows)))
 
 # %% [markdown]
-# The paper trains and tests on the first four. MSRS and FMB come split. LLVIP comes split too, and the paper takes
+# The paper trains and tests on MSRS, FMB, M3FD and LLVIP; SynthRoad is this book's. MSRS and FMB come split. LLVIP comes split too, and the paper takes
 # every tenth pair of either half, because the set is large. M3FD comes in one piece: the paper made its own lists, and put the 300 pairs that
 # others test fusion with into the test list. RoadScene and TNO have no labels; nothing is trained on them.
 #

@@ -94,7 +94,9 @@ for _, d, s in columns:
 #
 # ## How it is scored
 #
-# Segmentation counts pixels over all test images in one table of true and predicted classes, background included.
+# Segmentation counts pixels over all test images in one table of true and predicted classes. Over which of them its
+# scores are averaged is for a named protocol to say ({doc}`downstream`); here it is `tiny`: background included, absent
+# classes left out.
 #
 # ```{libcode} tdfusion.downstream.scores.segmentation_scores
 # :nodoc:
@@ -111,7 +113,9 @@ print(
 )
 
 counts = np.array([[90, 10, 0], [5, 45, 0], [0, 0, 0]])  # pixels, rows: true class
-toy = segmentation_scores(counts, ("road", "car", "bicycle"), dataset="toy", source="", seed=0, images=1)
+toy = segmentation_scores(
+    counts, ("road", "car", "bicycle"), dataset="toy", source="", seed=0, images=1, background=0
+)
 print(toy.table())
 print(toy.said())
 

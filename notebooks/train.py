@@ -26,7 +26,7 @@
 # that was stopped goes on with `-p resume True`, or `--resume`, from its last checkpoint.
 
 # %% tags=["parameters"]
-dataset = "SynthRoad"  # SynthRoad, MSRS, FMB, M3FD, LLVIP
+dataset = "SynthRoad"  # SynthRoad, MSRS, FMB, M3FD, LLVIP, or the TOML file of your own (see extend)
 root = None  # folder of the data set; SynthRoad needs none
 task = "segmentation"  # segmentation (SynthRoad, MSRS, FMB) or detection (SynthRoad, MSRS, M3FD, LLVIP)
 preset = "smoke"  # smoke (< 1 min), tour (< 10 min), paper (GPU)

@@ -82,7 +82,7 @@ def one_run(task: str, name: str, source: str, seed: int) -> dict[str, Any]:
     """Retrain once; what the table and the pictures need of it."""
     config = make_downstream_config("small", task=task, source=source, seed=seed, predictions=True)
     out = RUNS / task / name.replace(" ", "").replace("/", "-") / str(seed)
-    scores = retrain(config, out, pairs=pairs(task))
+    scores = retrain(config, out, resume=(out / "config.json").is_file(), pairs=pairs(task))
     row: dict[str, Any] = {
         "task": task,
         "source": name,

@@ -31,6 +31,7 @@ import papermill
 from nbclient.exceptions import CellTimeoutError
 from tqdm import tqdm
 
+from tdfusion.commands.settings import read_settings
 from tdfusion.config import PRESETS, TASKS, VARIANTS
 from tdfusion.downstream.config import PRESETS as DOWNSTREAM_PRESETS
 from tdfusion.files import write_text
@@ -84,7 +85,7 @@ def train_jobs(options: argparse.Namespace) -> list[Job]:
                 "preset": options.preset,
                 "variant": variant,
                 "device": options.device,
-                "settings": {"workers": options.workers} | json.loads(options.set),
+                "settings": {"workers": options.workers} | read_settings(options.set),
                 "minutes": options.minutes,
                 "resume": (folder / "checkpoint.pt").exists(),
                 "scored": 50,
@@ -101,12 +102,12 @@ def downstream_jobs(options: argparse.Namespace) -> list[Job]:
 
     def job(seed: int, task: str, source: str, of: str) -> Job:
         def parameters() -> dict[str, Any]:
-            settings = json.loads(options.set_downstream)
             return {
                 "source": of,
                 "preset": options.downstream,
                 "device": options.device,
-                "settings": settings,
+                "settings": read_settings(options.set_downstream),
+                "resume": (folder / "config.json").exists(),
             }
 
         folder = options.out / "downstream" / f"{task}-{source.replace(', ', '-')}-seed{seed}"
@@ -181,9 +182,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=9.0, help="length of a piece (default: 9)")
     parser.add_argument("--pieces", type=int, default=10_000, help="stop after so many pieces")
     parser.add_argument(
-        "--set", default="{}", metavar="JSON", help="settings of the training, e.g. '{\"L\": 1}'"
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the training, e.g. L=1"
     )
-    parser.add_argument("--set-downstream", default="{}", metavar="JSON", help="settings of the judges")
+    parser.add_argument(
+        "--set-downstream", action="append", default=[], metavar="NAME=VALUE", help="a setting of the judges"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "full")
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "full")
     parser.add_argument("--dry-run", action="store_true", help="say what is done and what is left, and stop")

@@ -37,9 +37,9 @@ from studies.mechanism_parts import (
     weights_all,
 )
 from tdfusion.algorithm import fusion_step, meta_step, start
+from tdfusion.batches import disjoint_subsets
 from tdfusion.config import VARIANTS, Method
 from tdfusion.data.pair import FusionBatch, MetaBatch
-from tdfusion.data.samplers import disjoint_subsets
 from tdfusion.data.synthroad.scenes import CLASSES
 from tdfusion.downstream.config import TINY_SEGFORMER
 from tdfusion.downstream.judge import judge

@@ -1,4 +1,4 @@
-"""Which pairs every step of a run sees, and how they are cut to size."""
+"""Which pairs every step of a run sees (Sec. 3.3), and how they are cut to size."""
 
 from __future__ import annotations
 
@@ -9,14 +9,66 @@ from typing import Any
 import numpy as np
 import torch
 
-from tdfusion.config import TrainConfig
+from tdfusion.config import TrainConfig, Variant, check_variant
 from tdfusion.data import geometry
+from tdfusion.data.layouts import find_layout
 from tdfusion.data.pair import Batch, FusionBatch, MetaBatch, Pair, collate
 from tdfusion.data.readers import PairDataset, open_dataset
-from tdfusion.data.samplers import disjoint_subsets
 from tdfusion.data.synthroad.scenes import oracle_weights
 from tdfusion.errors import InputError
 from tdfusion.runs.processes import Processes
+
+
+def disjoint_subsets(
+    n: int,
+    M: int,
+    epoch: int,
+    seed: int,
+    *,
+    variant: Variant = "paper",
+    batch_size: int = 1,
+) -> tuple[list[int], list[int]]:
+    """Meta-train and meta-test subsets of an epoch, Sec. 3.3 and line 3 of Algorithm 1.
+
+    Both variants draw a new order of the ``n`` training pairs every epoch and never use a pair twice in
+    it. ``"paper"`` gives the first half of the drawn pairs to meta-training and the second to
+    meta-testing. ``"released"`` walks through the order in batches, as the authors' code does: meta-step
+    k uses batch 2k for the inner update and batch 2k + 1 for the outer one.
+
+    The paper calls M both the size of a subset and the number of meta-steps; the two agree for batches
+    of one pair. For larger batches a subset holds ``M * batch_size`` indices, and meta-step k uses
+    ``[k * batch_size : (k + 1) * batch_size]`` of each list.
+
+    Args:
+        n: number of training pairs.
+        M: meta-steps per epoch (the paper: 200).
+        epoch: number of the epoch; another epoch gives other subsets.
+        seed: seed of the run; the same (seed, epoch) gives the same subsets.
+        variant: ``"paper"`` or ``"released"``.
+        batch_size: pairs per meta-step.
+
+    Returns:
+        Indices (mtr, mts), each ``M * batch_size`` long, without a common element.
+
+    Raises:
+        InputError: fewer than ``2 * M * batch_size`` pairs, or an unknown variant.
+    """
+    check_variant(variant)
+    if M < 1 or batch_size < 1:
+        raise InputError(f"M = {M} with batches of {batch_size}: both must be at least 1")
+    wanted = 2 * M * batch_size
+    if n < wanted:
+        raise InputError(
+            f"{n} training pairs are too few: disjoint meta-train and meta-test sets of"
+            f" M * batch_size = {M * batch_size} need {wanted}; lower M or use more pairs"
+        )
+    drawn = np.random.default_rng([seed, epoch]).permutation(n)[:wanted]
+    if variant == "paper":
+        mtr, mts = np.split(drawn, 2)
+    else:
+        batches = drawn.reshape(M, 2, batch_size)
+        mtr, mts = batches[:, 0].ravel(), batches[:, 1].ravel()
+    return mtr.tolist(), mts.tolist()
 
 
 class Batches:
@@ -41,10 +93,9 @@ class Batches:
         self.config, self.processes = config, processes
         if (config.dataset == "custom") != (pairs is not None):
             raise InputError(f'dataset = "{config.dataset}": pairs are given for "custom", and only for it')
-        self.pairs = pairs or open_dataset(
-            config.dataset, config.root, "train", task=config.task, crop=config.crop, augment={"crop"},
-            seed=config.seed, keep=True, **self._options(config.scenes),
-        )  # fmt: skip
+        self.pairs = pairs or self._open(
+            "train", config.scenes, task=config.task, crop=config.crop, augment={"crop"}, keep=True
+        )
         self.meta_steps = config.M if config.learns_w else 0
         own = config.N or -(-len(self.pairs) // config.batch)
         self.fusion_steps = 0 if config.fusion_phase == "outer" else own
@@ -113,23 +164,22 @@ class Batches:
         return self._batch([geometry.resize(pair, size) for pair in whole])
 
     def test_pairs(self) -> PairDataset:
-        """The test split, whole and without labels; of SynthRoad as many scenes as MSRS has test pairs.
+        """The test split, whole and without labels.
 
         Raises:
             InputError: the data set cannot be opened, or is a "custom" one.
         """
-        config = self.config
-        if config.dataset == "custom":
+        if self.config.dataset == "custom":
             raise InputError("custom pairs: score on your own test pairs, evaluate_network(F, pairs)")
-        return open_dataset(
-            config.dataset, config.root, "test", task="fusion", seed=config.seed, **self._options(361)
-        )
+        return self._open("test", None, task="fusion")
 
-    def _options(self, length: int) -> dict[str, Any]:
-        """What the synthetic scenes have to be told, and what the others."""
-        if self.config.dataset != "SynthRoad":
-            return {"partial": self.config.partial}
-        return {"length": length, "size": self.config.scene_size}
+    def _open(self, split: str, scenes: int | None, **options: Any) -> PairDataset:
+        config = self.config
+        if find_layout(config.dataset).drawn:
+            options |= {"length": scenes, "size": config.scene_size}
+        return open_dataset(
+            config.dataset, config.root, split, seed=config.seed, partial=config.partial, **options
+        )
 
     def _batch(self, pairs: list[Pair]) -> Batch:
         batch = collate(pairs)

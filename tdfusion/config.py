@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from pydantic.dataclasses import dataclass
 
+from tdfusion.data.layouts import check_trainable, find_layout
 from tdfusion.errors import InputError
 from tdfusion.settings import STRICT, Count, Positive, Rate, Size, Weight, check_names, in_words, without_none
 
@@ -19,7 +20,6 @@ Weights = Literal["learned", "half", "oracle", "given", "shuffled", "frozen"]
 FusionPhase = Literal["own", "outer"]
 Form = Literal["network", "mix"]
 TASKS = get_args(TaskName)
-DATASETS = ("SynthRoad", "MSRS", "FMB", "M3FD", "LLVIP")
 
 
 def check_variant(variant: str) -> None:
@@ -95,9 +95,10 @@ class TrainConfig:
     loss_limit: Rate = 1e4  # a loss above it, or not finite, stops the run
 
     def __post_init__(self) -> None:
-        if self.dataset not in (*DATASETS, "custom"):
-            raise InputError(f"dataset = {self.dataset!r}: choose one of {', '.join(DATASETS)}, custom")
-        if min(self.scene_size) < self.crop and self.dataset == "SynthRoad":
+        if self.dataset != "custom":
+            check_trainable(self.dataset, self.task)
+        drawn = self.dataset != "custom" and find_layout(self.dataset).drawn
+        if min(self.scene_size) < self.crop and drawn:
             raise InputError(f"crop = {self.crop} px is larger than scene_size = {self.scene_size}")
         if self.width % 8:
             raise InputError(f"width = {self.width}: the 8 heads of attention need a multiple of 8")
@@ -105,7 +106,7 @@ class TrainConfig:
             raise InputError(
                 f'w = {self.w!r}, w_from = {self.w_from!r}: "given" and "shuffled" take a file of G'
             )
-        if self.w == "oracle" and self.dataset not in ("SynthRoad", "custom"):
+        if self.w == "oracle" and not (drawn or self.dataset == "custom"):
             raise InputError(f"w = 'oracle': {self.dataset} has no known optimum, SynthRoad has")
         if not (self.fusion_weight or self.task_weight):
             raise InputError("fusion_weight = task_weight = 0: nothing would move F")
@@ -161,15 +162,6 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "V": {"form": "mix", "fusion_weight": 0.0, "task_weight": 1.0},
 }
 
-# px, H W to which the released code resizes whole pairs for T; SynthRoad as MSRS, whose size it has.
-RELEASED_TASK_SIZES = {
-    "MSRS": (240, 320),
-    "FMB": (300, 400),
-    "M3FD": (192, 256),
-    "LLVIP": (256, 320),
-    "SynthRoad": (240, 320),
-}
-
 
 def make_config(
     preset: str = "smoke", variant: str = "paper", experiment: str = "full", **settings: Any
@@ -190,5 +182,6 @@ def make_config(
     check_names(settings, (field.name for field in dataclasses.fields(TrainConfig)))
     given = without_none(settings)
     if variant == "released" and preset == "paper":
-        given = {"task_size": RELEASED_TASK_SIZES.get(given.get("dataset", "SynthRoad"))} | given
+        name = given.get("dataset", TrainConfig.dataset)
+        given = {"task_size": None if name == "custom" else find_layout(name).task_size} | given
     return TrainConfig(**(VARIANTS[variant] | PRESETS[preset] | EXPERIMENTS[experiment] | given))

@@ -17,8 +17,8 @@ from PIL import Image
 from tdfusion.data.layouts import Layout, find_layout
 from tdfusion.data.splits import paper_split
 
-# Per data set: image suffix and the folders as published.
-_SUFFIX = {"MSRS": ".png", "FMB": ".png", "M3FD": ".png", "LLVIP": ".jpg", "RoadScene": ".jpg", "TNO": ".png"}
+# Per data set: image suffix (else PNG) and the folders as published (else as its row says).
+_SUFFIX = {"LLVIP": ".jpg", "RoadScene": ".jpg"}
 _FOLDERS = {
     "MSRS": ("{split}/ir", "{split}/vi"),
     "FMB": ("{split}/Infrared", "{split}/Visible"),
@@ -74,12 +74,15 @@ def _write_scene(
     root: Path, layout: Layout, split: str, stem: str, size: tuple[int, int], rng: np.random.Generator
 ) -> Scene:
     H, W = size
-    suffix = _SUFFIX[layout.name]
+    suffix = _SUFFIX.get(layout.name, ".png")
+    folder_of = layout.split(split).folder or split
     ir = smooth(rng, size)
     vi = smooth(rng, size) if layout.name == "TNO" else np.stack([smooth(rng, size) for _ in range(3)], -1)
     if layout.name == "RoadScene":  # published at another resolution and aspect ratio than the infrared
         vi = np.asarray(Image.fromarray(vi).resize((2 * W + 5, 2 * H), Image.Resampling.BICUBIC))
-    ir_folder, vi_folder = (root / f.format(split=split) for f in _FOLDERS[layout.name])
+    ir_folder, vi_folder = (
+        root / f.format(split=folder_of) for f in _FOLDERS.get(layout.name, (layout.ir[0], layout.vi[0]))
+    )
     files = {"ir": ir_folder / f"{stem}{suffix}", "vi": vi_folder / f"{stem}{suffix}"}
     save_image(files["ir"], ir)
     save_image(files["vi"], vi)
@@ -88,7 +91,7 @@ def _write_scene(
         mask = np.kron(
             rng.integers(0, len(layout.classes("segmentation")), (-(-H // 8), -(-W // 8))), np.ones((8, 8))
         )[:H, :W].astype(np.uint8)
-        folder = layout.labels["segmentation"].folders[0].format(split=split)
+        folder = layout.labels["segmentation"].folders[0].format(split=folder_of)
         files["segmentation"] = root / folder / f"{stem}.png"
         save_image(files["segmentation"], mask)
     if "detection" in layout.labels:
@@ -97,7 +100,7 @@ def _write_scene(
         w, h = rng.integers(4, W // 2, 2), rng.integers(4, H // 2, 2)
         boxes = np.stack([rng.integers(0, len(classes), 2), x, y, x + w, y + h], axis=1).astype(float)
         labels = layout.labels["detection"]
-        files["detection"] = root / labels.folders[0].format(split=split) / f"{stem}{labels.suffixes[0]}"
+        files["detection"] = root / labels.folders[0].format(split=folder_of) / f"{stem}{labels.suffixes[0]}"
         text = yolo_text(boxes, size) if labels.suffixes[0] == ".txt" else voc_text(boxes, classes, size)
         save_text(files["detection"], text)
     return Scene(ir, vi, mask, boxes, files)

@@ -25,8 +25,9 @@ from tdfusion.data.images import to_uint8
 from tdfusion.data.readers import open_dataset
 from tdfusion.data.synthroad.scenes import SynthRoad, oracle_weights
 from tdfusion.downstream import make_downstream_config, open_source, read_scores, retrain
-from tdfusion.downstream.config import TINY_SEGFORMER, DownstreamConfig
+from tdfusion.downstream.config import DownstreamConfig
 from tdfusion.downstream.prepare import open_split, prepare
+from tdfusion.downstream.protocols import SEGFORMERS
 from tdfusion.errors import InputError
 from tdfusion.evaluate.folders import fuse_baseline
 from tdfusion.fuse import fuse_files, match_pairs
@@ -119,9 +120,11 @@ def test_the_process_is_left_as_it_was(tmp_path: Path) -> None:
 def test_the_command_prints_what_it_writes(tmp_path: Path, capsys) -> None:
     out = tmp_path / "run"
     command = ["downstream", "--source", "vi", "--out", str(out), "--epochs", "1", "--train-pairs", "2"]
-    assert main([*command, "--test-pairs", "1", "--engine", "learning_rate=0.001", "--predictions"]) == 0
+    assert main([*command, "--test-pairs", "1", "--set", "engine.learning_rate=0.001", "--predictions"]) == 0
     printed = capsys.readouterr().out
     assert "SynthRoad, segmentation on visible, seed 0: means over" in printed
+    assert "protocol tiny: SegFormer-TINY from scratch on the training and the test split" in printed
+    assert "(but the first 2 training pairs, the first 1 test pairs)" in printed
     assert read_scores(out).table() in printed
     written = json.loads((out / "config.json").read_text())
     assert written["engine"]["learning_rate"] == 0.001
@@ -241,7 +244,9 @@ def test_an_interrupted_segmentation_ends_as_if_it_had_not_been(tmp_path: Path, 
         retrain(chosen, tmp_path / "run", progress=False)
     assert not (tmp_path / "run" / "scores.json").exists()
     (tmp_path / "run" / "checkpoints" / "checkpoint-99").mkdir()  # as if cut short while it was written
-    scores = retrain(chosen, tmp_path / "run", progress=False)
+    with pytest.raises(InputError, match=r"run: not empty \(resume goes on with it\)"):
+        retrain(chosen, tmp_path / "run", progress=False)
+    scores = retrain(chosen, tmp_path / "run", resume=True, progress=False)
     assert json.loads((tmp_path / "run" / "provenance.json").read_text())["resumed"] is True
     whole, resumed = weights_of(tmp_path / "whole"), weights_of(tmp_path / "run")
     assert all(torch.equal(whole[k], resumed[k]) for k in whole)
@@ -267,7 +272,7 @@ def test_an_interrupted_detection_goes_on_with_the_next_epoch(tmp_path: Path, mo
     monkeypatch.setattr(RetrainingTrainer, "_model_train", stop)
     with pytest.raises(KeyboardInterrupt):
         retrain(chosen, tmp_path / "run", progress=False)
-    retrain(chosen, tmp_path / "run", progress=False)
+    retrain(chosen, tmp_path / "run", resume=True, progress=False)
     assert begun == [0, 1, 2, 2, 3]
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
@@ -276,13 +281,17 @@ def test_an_interrupted_detection_goes_on_with_the_next_epoch(tmp_path: Path, mo
 def test_a_run_never_overwrites_another(tmp_path: Path) -> None:
     retrain(config(), tmp_path / "run", progress=False)
     before = (tmp_path / "run" / "scores.json").read_bytes()
-    with pytest.raises(InputError, match="this run has finished"):
+    with pytest.raises(InputError, match="a run never overwrites another, name a new folder"):
         retrain(config(), tmp_path / "run", progress=False)
-    with pytest.raises(InputError, match=r"other settings .seed = 0 there, 1 here"):
-        retrain(config(seed=1), tmp_path / "run", progress=False)
+    with pytest.raises(InputError, match="this run has finished"):
+        retrain(config(), tmp_path / "run", resume=True, progress=False)
+    with pytest.raises(InputError, match=r"a resumed run keeps its settings .seed = 0 there, 1 here"):
+        retrain(config(seed=1), tmp_path / "run", resume=True, progress=False)
+    with pytest.raises(InputError, match="no run to resume"):
+        retrain(config(), tmp_path / "none", resume=True, progress=False)
     assert (tmp_path / "run" / "scores.json").read_bytes() == before
     save_text(tmp_path / "mine" / "thesis.txt", "x")
-    with pytest.raises(InputError, match="not empty and not a run of tdfusion downstream"):
+    with pytest.raises(InputError, match="mine: not empty; a run never overwrites another"):
         retrain(config(), tmp_path / "mine", progress=False)
 
 
@@ -379,7 +388,7 @@ def test_weights_of_other_classes_are_named(msrs: Replica, tmp_path: Path) -> No
     refused(
         on(msrs, "detection", weights=T), tmp_path / "b", "T.safetensors: weights for 6 classes, .* has 3"
     )
-    network = SegformerForSemanticSegmentation(SegformerConfig(num_labels=4, **TINY_SEGFORMER))
+    network = SegformerForSemanticSegmentation(SegformerConfig(num_labels=4, **SEGFORMERS["tiny"]))
     network.save_pretrained(tmp_path / "four")
     refused(config(weights=str(tmp_path / "four")), tmp_path / "c", "four: weights for 4 classes")
     refused(config(weights=str(tmp_path / "none.safetensors")), tmp_path / "d", "no such weight file")
@@ -405,7 +414,12 @@ def test_settings_that_cannot_be_are_named(tmp_path: Path, settings: dict, messa
     ("settings", "message"),
     [
         ({"task": "pose"}, 'task = "pose"'),
-        ({"dataset": "COCO"}, 'dataset = "COCO": choose one of SynthRoad'),
+        ({"dataset": "COCO"}, "no data set 'COCO'; choose one of SynthRoad"),
+        ({"dataset": "TNO"}, "TNO has no labels for segmentation; choose one of SynthRoad, MSRS, FMB"),
+        ({"protocol": "mine"}, 'no protocol "mine"; choose one of paper'),
+        ({"fold": 1}, "fold = 1: protocol tiny has no folds"),
+        ({"protocol": "MSRS-blocks"}, "its folds are of MSRS, not of SynthRoad"),
+        ({"protocol": "MSRS-blocks", "dataset": "MSRS", "fold": 3}, "has folds 0 to 2; score each"),
         ({"epochs": 0}, "epochs = 0: expected a whole number > 0"),
         ({"seed": -1}, "seed = -1"),
         ({"epoch": 3}, 'unknown setting "epoch"; did you mean "epochs"'),
@@ -430,7 +444,9 @@ def test_an_encoder_of_three_channels_sees_gray_as_three_equal_ones(tmp_path: Pa
     from tdfusion.downstream.segmentation import build
 
     torch.manual_seed(5)
-    classifier = SegformerForImageClassification(SegformerConfig(num_labels=1000, **TINY_SEGFORMER)).eval()
+    classifier = SegformerForImageClassification(
+        SegformerConfig(num_labels=1000, **SEGFORMERS["tiny"])
+    ).eval()
     classifier.save_pretrained(tmp_path / "imagenet")
     T = build(config(weights=str(tmp_path / "imagenet")), 9).eval()
     gray = torch.rand(2, 1, 64, 64)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ import torch
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 from sklearn.metrics import jaccard_score, recall_score
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
+from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
+from tdfusion.downstream.protocols import SEGFORMERS
 from tdfusion.downstream.scores import (
     confusion_matrix,
     detection_scores,
@@ -70,7 +74,57 @@ def test_an_absent_class_is_in_no_mean_and_is_named(maps) -> None:
     assert scores.absent == ("bicycle",)
     assert scores.said() == "means over 3 of 4 classes, 2 test images; absent from them: bicycle"
     assert math.isnan(scores.classes[3].values["IoU"])
-    assert "| bicycle    |      0 |     - |     - |" in scores.table()
+    assert re.search(r"\| bicycle +\| +0 \| +- \| +- \|", scores.table())
+
+
+def test_every_average_is_printed_and_the_protocol_is_named(maps) -> None:
+    """Each against scikit-learn's scores of the classes, averaged here."""
+    guess, true = maps
+    confusion = confusion_matrix(guess, true, 4)
+    iou = jaccard_score(true.ravel(), guess.ravel(), labels=range(4), average=None)
+    expected = {
+        "mean of 3": iou[:3].mean(),
+        "mean of 4, absent 0": iou[:3].sum() / 4,
+        "mean of 2, no background": iou[1:3].mean(),
+        "mean of 3, no background, absent 0": iou[1:3].sum() / 3,
+    }
+    named = {
+        "paper": "mean of 3",
+        "foreground": "mean of 2, no background",
+        "all-classes": "mean of 4, absent 0",
+    }
+    for protocol, mean in named.items():
+        scores = segmentation_scores(confusion, NAMES, **ABOUT, protocol=protocol, background=0)
+        averages = scores.averages()
+        assert {name: values["mIoU"] for name, values in averages.items()} == pytest.approx(expected)
+        assert scores.values == averages[mean]
+        rows = scores.table().splitlines()
+        assert rows[6].startswith(f"| protocol {protocol} ")
+        assert [row.split("|")[1].strip() for row in rows[7:]] == list(expected)
+    scores = detection_scores({0: [0.5] * 10}, [2, 0], ("person", "car"), **ABOUT, protocol="all-classes")
+    assert scores.values["mAP50"] == 0.25
+    assert {name: values["mAP50"] for name, values in scores.averages().items()} == {
+        "mean of 1": 0.5, "mean of 2, absent 0": 0.25
+    }  # fmt: skip
+
+
+def test_scores_from_before_there_were_protocols_are_read(maps, tmp_path) -> None:
+    guess, true = maps
+    scores = segmentation_scores(confusion_matrix(guess, true, 4), NAMES, **ABOUT)
+    scores.to_json(tmp_path / "scores.json")
+    old = json.loads((tmp_path / "scores.json").read_text())
+    for name in ("protocol", "background", "fold", "averages"):
+        del old[name]
+    (tmp_path / "scores.json").write_text(json.dumps(old))
+    assert read_scores(tmp_path).values == scores.values
+
+
+def test_the_sizes_of_segformer_are_those_of_its_paper() -> None:
+    """Parameters in millions, with three channels and ADE20K's 150 classes, of its Table 2."""
+    for name, millions in (("b0", 3.8), ("b3", 47.3)):
+        with torch.device("meta"):
+            network = SegformerForSemanticSegmentation(SegformerConfig(num_labels=150, **SEGFORMERS[name]))
+        assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.2)
 
 
 def test_pixels_wrongly_given_to_an_absent_class_still_count(maps) -> None:

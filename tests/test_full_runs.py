@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "studies" / "full_runs.py"
 SMALL = [
     "--preset", "smoke", "--downstream", "smoke", "--tasks", "segmentation", "--variants", "paper",
-    "--set", '{"L": 1, "M": 1, "N": 2, "scenes": 8}',
+    "--set", "L=1", "--set", "M=1", "--set", "N=2", "--set", "scenes=8",
 ]  # fmt: skip
 
 

@@ -191,7 +191,7 @@ def test_unusable_options_end_the_command_with_one_sentence(folders, weights, ca
 def test_train_refuses_unknown_settings_and_odd_values(tmp_path, capsys) -> None:
     for setting, words in (
         ("alhpa=1", 'did you mean "alpha"'),
-        ("M=two", "M is int"),
+        ("M=two", "M = 'two': expected a whole number"),
         ("M", "expected NAME=VALUE"),
         ("seed=3", "has an option of its own"),
     ):
@@ -201,7 +201,7 @@ def test_train_refuses_unknown_settings_and_odd_values(tmp_path, capsys) -> None
 
 
 def test_train_leaves_a_run_whose_weights_fuse(tmp_path, folders, capsys) -> None:
-    small = ["L=1", "M=1", "N=1", "scenes=4", "scene_size=32,32", "crop=32"]
+    small = ["L=1", "M=1", "N=1", "scenes=4", "scene_size=32,32", "crop=32", "w=half"]
     sets = [word for setting in small for word in ("--set", setting)]
     assert command("train", "--out", tmp_path / "run", *sets) == 0
     F_file = tmp_path / "run" / "F.safetensors"

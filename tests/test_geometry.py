@@ -15,9 +15,8 @@ from tdfusion.data.geometry import (
     crop,
     flip,
     resize,
-    swap_modalities,
 )
-from tdfusion.data.synthroad.scenes import OPTIMUM
+from tdfusion.data.pair import collate
 from tdfusion.errors import InputError
 
 H, W = 24, 36
@@ -146,24 +145,20 @@ def test_boxes_stay_inside_after_any_chain() -> None:
         assert torch.equal(clip_boxes(pair.boxes, pair.size), pair.boxes)
 
 
-def test_swap_exchanges_the_images_and_what_the_optimum_says_of_them() -> None:
-    pair = boxed_pair([(0, 0, 5, 5), (6, 0, 12, 5), (13, 0, 20, 5)])
-    swapped = swap_modalities(pair)
-    assert torch.equal(swapped.ir, pair.vi)
-    assert torch.equal(swapped.vi, pair.ir)
-    assert torch.equal(swapped.mask, pair.mask)
-    assert swapped.chroma is None
-    infrared, visible = OPTIMUM.index("infrared"), OPTIMUM.index("visible")
-    assert torch.equal(swapped.optimum == visible, pair.optimum == infrared)
-    assert torch.equal(swapped.optimum == infrared, pair.optimum == visible)
-    for same in ("either", "both"):
-        code = OPTIMUM.index(same)
-        assert torch.equal(swapped.optimum == code, pair.optimum == code)
+def test_a_batch_with_its_swapped_half_repeats_the_labels() -> None:
+    pairs = [boxed_pair([(0, 0, 5, 5), (6, 0, 12, 5)]), boxed_pair([(13, 0, 20, 5)])]
+    batch = collate(pairs)
+    both = batch.with_swapped()
+    assert len(both) == 4 and both.names == batch.names * 2
+    for i, pair in enumerate(pairs):
+        assert torch.equal(both.ir[i], pair.ir) and torch.equal(both.ir[2 + i], pair.vi)
+        assert torch.equal(both.vi[i], pair.vi) and torch.equal(both.vi[2 + i], pair.ir)
+        assert torch.equal(both.mask[2 + i], pair.mask) and torch.equal(both.boxes[2 + i], pair.boxes)
 
 
 def test_geometry_leaves_absent_labels_absent() -> None:
     bare = Pair(torch.rand(1, H, W), torch.rand(1, H, W), "bare")
-    for moved in (crop(bare, 0, 0, 8), resize(bare, 12), flip(bare), swap_modalities(bare)):
+    for moved in (crop(bare, 0, 0, 8), resize(bare, 12), flip(bare)):
         assert moved.mask is moved.boxes is moved.chroma is moved.optimum is None
 
 

@@ -18,8 +18,9 @@ from tdfusion.runs.parameters import check_parameters
 ORDER = [
     ["errors"],
     ["settings"],
-    ["config", "files"],
+    ["files"],
     ["data"],
+    ["config"],
     ["weights"],
     ["models", "tasks"],
     ["losses", "jacobian"],
@@ -66,6 +67,20 @@ def test_importing_the_package_or_asking_for_help_is_light() -> None:
     code = "import sys, tdfusion.commands.main as m; m.build_parser(); print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("False\n", "")
+
+
+def test_what_needs_no_torch_does_not_wait_for_it() -> None:
+    """Settings and rows of data sets; and SynthRoad draws in NumPy, all but its door for torch."""
+    code = """
+import sys
+import numpy as np
+import tdfusion.config, tdfusion.downstream.config, tdfusion.data.splits
+from tdfusion.data.synthroad.render import render
+seen = render(np.random.default_rng(0), np.random.default_rng(1), "night", (48, 64))
+print(seen.ir.shape, 'torch' in sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("(48, 64) False\n", "")
 
 
 def test_check_parameters_accepts_its_own_and_refuses_others() -> None:

@@ -17,7 +17,6 @@ from torch.utils.data import DataLoader
 
 from tdfusion.data import collate, open_dataset
 from tdfusion.data.kept import KeptSource
-from tdfusion.data.readers import SceneSource
 from tdfusion.errors import InputError
 
 ALL = ["MSRS", "FMB", "M3FD", "LLVIP", "RoadScene", "TNO"]
@@ -317,13 +316,13 @@ def test_boxes_are_clipped_and_those_without_area_dropped_with_a_warning(tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "KAIST"}, "no published data set 'KAIST'; there are MSRS"),
+        ({"name": "KAIST"}, "no data set 'KAIST'; choose one of SynthRoad, MSRS"),
         ({"root": None}, "pass root=.*TDFUSION_DATA"),
         ({"root": "nowhere"}, "nowhere: no such folder"),
         ({"name": "FMB"}, "no FMB in this folder; expected {train,test}/Infrared in it"),
         ({"split": "val"}, "MSRS has no split 'val'; it has train, test"),
         ({"task": "depth"}, "MSRS has no task 'depth'; it has segmentation, detection, fusion"),
-        ({"length": 3}, "MSRS: unknown options length"),
+        ({"length": 3}, "MSRS: length = 3 is for scenes that are drawn"),
         ({"augment": "rotate"}, "augment: rotate unknown, there are crop, flip"),
         ({"crop": 0}, "crop 0: expected one side"),
         ({"seed": -1}, "seed = -1"),
@@ -430,8 +429,10 @@ def test_synthetic_scenes_open_by_the_same_function() -> None:
     assert all((pair.boxes[:, 0] < len(detection.classes)).all() for pair in detection)
     with pytest.raises(InputError, match="SynthRoad has no task 'depth'"):
         open_dataset("SynthRoad", task="depth")
-    with pytest.raises(InputError, match="SynthRoad: unknown options lenght"):
-        open_dataset("SynthRoad", lenght=3)
+    as_its_row_says = open_dataset("SynthRoad", split="test")
+    assert (len(as_its_row_says), as_its_row_says.source.scenes.size) == (361, (480, 640))
+    with pytest.raises(InputError, match="TNO: length = 3 is for scenes that are drawn"):
+        open_dataset("TNO", length=3)
 
 
 # --- the real samples -----------------------------------------------------------------------------
@@ -490,7 +491,7 @@ def test_real_llvip_boxes_are_those_of_the_paper_list(real_data: Path, tmp_path:
 
 
 def test_pairs_read_ahead_are_those_read_when_asked_for():
-    source = SceneSource("train", "segmentation", length=5, size=(32, 48), seed=3)
+    source = open_dataset("SynthRoad", length=5, size=(32, 48), seed=3).source
     ahead, asked = KeptSource(source), KeptSource(source)
     ahead.read_all(2, progress=False)
     ahead.source = None  # whatever is read from now on is in memory
@@ -502,7 +503,7 @@ def test_pairs_read_ahead_are_those_read_when_asked_for():
 
 
 def test_reading_ahead_stops_where_memory_ends():
-    source = SceneSource("train", "segmentation", length=4, size=(32, 48), seed=3)
+    source = open_dataset("SynthRoad", length=4, size=(32, 48), seed=3).source
     whole = KeptSource(source)[0]
     two = KeptSource(source, room=2.5 * (whole.ir.nbytes * 2 + whole.mask.nbytes / 8))
     two.read_all(1, progress=False)

@@ -141,7 +141,7 @@ def test_presets_and_variants_are_what_they_say() -> None:
     paper = make_config("paper")
     assert (paper.L, paper.M, paper.N, paper.batch, paper.crop, paper.alpha) == (50, 200, None, 2, 256, 1.0)
     assert (paper.eta_F, paper.eta_T, paper.eta_G, paper.G_update) == (1e-4, 1e-4, 1e-4, "adam")
-    released = make_config("paper", "released", dataset="M3FD", root="x")
+    released = make_config("paper", "released", dataset="M3FD", task="detection", root="x")
     assert (released.L, released.M, released.batch, released.swap, released.task_size) == (
         40,
         200,
@@ -166,7 +166,7 @@ def test_presets_and_variants_are_what_they_say() -> None:
         ({"eta_F": -1e-4}, "eta_F = -0.0001"),
         ({"alpha": float("nan")}, "alpha = nan"),
         ({"batch": 0}, "batch = 0"),
-        ({"dataset": "KITTI"}, "dataset = 'KITTI'"),
+        ({"dataset": "KITTI"}, "no data set 'KITTI'"),
         ({"crop": 128}, "crop = 128 px is larger than scene_size"),
         ({"scene_size": 64}, "scene_size = 64: expected two whole numbers"),
         ({"swap": 1}, "swap = 1: expected true or false"),

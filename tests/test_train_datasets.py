@@ -13,7 +13,8 @@ import yaml
 from conftest import ROOT
 from replicas import write_replica
 
-from tdfusion.config import DATASETS, make_config
+from tdfusion.config import make_config
+from tdfusion.data.layouts import labelled
 from tdfusion.train import Trainer
 
 PARAMS = sorted((ROOT / "notebooks" / "params").glob("*.yaml"))
@@ -26,12 +27,12 @@ def test_every_parameter_file_is_a_valid_run(file: Path) -> None:
     config = make_config(
         given.pop("preset"), given.pop("variant"), **{k: v for k, v in given.items() if k != "scored"}
     )
-    assert config.dataset in DATASETS and config.L == 50
+    assert config.dataset in labelled() and config.L == 50
     assert file.read_text().startswith("# papermill notebooks/train.ipynb")
 
 
 def test_every_data_set_has_a_parameter_file() -> None:
-    assert {yaml.safe_load(file.read_text())["dataset"] for file in PARAMS} == set(DATASETS)
+    assert {yaml.safe_load(file.read_text())["dataset"] for file in PARAMS} == set(labelled())
 
 
 SETS = {

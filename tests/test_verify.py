@@ -18,7 +18,7 @@ from replicas import Replica, save_image, save_text, write_replica
 
 from tdfusion.commands.data import add_data_command
 from tdfusion.data import open_dataset
-from tdfusion.data.layouts import LAYOUTS, Layout, Split
+from tdfusion.data.layouts import LAYOUTS, Split
 from tdfusion.data.report import Report
 from tdfusion.data.verify import verify
 from tdfusion.errors import InputError
@@ -163,7 +163,19 @@ def test_images_of_16_bits_and_odd_names_are_fine(msrs: Replica) -> None:
     assert verify("MSRS", msrs.root).verdict == "complete"
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_drawn_data_set_has_no_file_to_verify() -> None:
+    with pytest.raises(InputError, match="SynthRoad: its pairs are drawn"):
+        verify("SynthRoad", "")
+
+
+def test_a_missing_split_is_said_with_the_one_that_is_there(msrs: Replica) -> None:
+    shutil.rmtree(msrs.root / "train")
+    with pytest.raises(InputError, match=r"expected train/ir in it \(split 'test' is there\)"):
+        verify("MSRS", msrs.root)
+    assert verify("MSRS", msrs.root, split="test").usable
+
+
+@pytest.mark.parametrize("name", [name for name, layout in LAYOUTS.items() if not layout.drawn])
 def test_every_replica_is_usable(tmp_path: Path, name: str) -> None:
     root = write_replica(tmp_path, name).root
     split = {"M3FD": "all", "LLVIP": "published-test"}.get(name)
@@ -198,18 +210,21 @@ def test_info_says_where_to_get_each_and_under_which_licence(capsys: pytest.Capt
     for layout in LAYOUTS.values():
         assert layout.source in shown
         assert layout.licence in shown
-        assert layout.tree.splitlines()[-1] in shown
+        assert layout.drawn or layout.tree.splitlines()[-1] in shown
     assert command("info", "m3fd") == 0
     shown = capsys.readouterr().out
     assert "train 3150, test 1050, all 4200" in shown
     assert "MSRS" not in shown
 
 
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=str)
-def test_drawn_layout_names_the_folders_that_are_read(layout: Layout) -> None:
-    for pattern in (layout.ir[0], layout.vi[0], *(labels.folders[0] for labels in layout.labels.values())):
-        for part in pattern.split("/"):
-            assert part == "{split}" or part in layout.tree
+def test_the_drawn_layout_is_the_published_one() -> None:
+    assert LAYOUTS["MSRS"].tree.splitlines() == [
+        "MSRS/",
+        "  {train,test}/ir/   (images)",
+        "  {train,test}/vi/   (images)",
+        "  {train,test}/Segmentation_labels/   (.png)",
+        "  detection_labels/{train,test}/   (.txt)",
+    ]
 
 
 # --- the real samples -----------------------------------------------------------------------------

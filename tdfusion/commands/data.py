@@ -20,7 +20,7 @@ def add_data_command(subparsers: argparse._SubParsersAction) -> None:
         description="Read every file of a data set; print counts and faults, and a verdict. The exit"
         " status is 1 where the data set is unusable. Nothing is downloaded or changed.",
     )
-    check.add_argument("name", metavar="NAME", help=f"one of {', '.join(LAYOUTS)}")
+    check.add_argument("name", metavar="NAME", help=f"one of {', '.join(LAYOUTS)}, or a TOML file")
     check.add_argument("--root", type=Path, required=True, metavar="DIR", help="the unpacked data set")
     check.add_argument("--split", help="one split alone (default: training and test)")
     check.add_argument("--task", help="segmentation, detection or fusion (default: the data set's first)")
@@ -55,8 +55,6 @@ def _verify_command(arguments: argparse.Namespace) -> int:
 def _info_command(arguments: argparse.Namespace) -> int:
     layouts = [find_layout(arguments.name)] if arguments.name else LAYOUTS.values()
     print("\n\n".join(map(describe, layouts)))
-    if not arguments.name:
-        print("\nSynthRoad\n  built in: its scenes are drawn as they are needed, and no file is read")
     return 0
 
 
@@ -65,7 +63,7 @@ def describe(layout: Layout) -> str:
     facts = {
         "get it from": layout.source,
         "licence": layout.licence,
-        "images": layout.size,
+        "images": said_size(layout),
         "pairs": ", ".join(f"{s.name} {s.count}" for s in layout.splits),
         **{t: ", ".join(f"{i} {c}" for i, c in enumerate(layout.classes(t))) for t in layout.labels},
     }
@@ -75,4 +73,10 @@ def describe(layout: Layout) -> str:
         textwrap.fill(text, 100, initial_indent=f"  {title:<13}", subsequent_indent=" " * 15)
         for title, text in facts.items()
     ]
-    return "\n".join([layout.name, *lines, "  layout", *(f"    {line}" for line in layout.tree.splitlines())])
+    tree = [] if layout.drawn else ["  layout", *(f"    {line}" for line in layout.tree.splitlines())]
+    return "\n".join([layout.name, *lines, *tree])
+
+
+def said_size(layout: Layout) -> str:
+    """Width and height of a data set's images, as one says them."""
+    return f"{layout.size[1]}x{layout.size[0]}" if layout.size else "various"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 
 from tdfusion import __version__
@@ -11,6 +10,7 @@ from tdfusion.commands.data import add_data_command
 from tdfusion.commands.downstream import add_downstream_command
 from tdfusion.commands.evaluate import add_compare_command, add_evaluate_command
 from tdfusion.commands.fuse import add_fuse_command, open_device
+from tdfusion.commands.settings import read_settings
 from tdfusion.errors import InputError, TrainingError
 
 
@@ -49,7 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
-    from tdfusion.config import DATASETS, EXPERIMENTS, PRESETS, TASKS, VARIANTS
+    from tdfusion.config import EXPERIMENTS, PRESETS, TASKS, VARIANTS
+    from tdfusion.data.layouts import labelled
 
     train = commands.add_parser(
         "train",
@@ -83,7 +84,11 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         help="row of the paper's Table 3: I w = 1/2, II no gradient term, III L_t in F's loss too, IV no fusion "
         "phase (F moves in the outer update, by L_f or by L_t), V the mix w_a I_a + w_b I_b as F (default: full)",
     )
-    train.add_argument("--dataset", choices=DATASETS, help="default: SynthRoad")
+    train.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help=f"{', '.join(labelled())}, or the TOML file of your own (default: SynthRoad)",
+    )
     train.add_argument("--task", choices=TASKS, help="default: segmentation")
     train.add_argument("--root", metavar="DIR", help="folder of the data set (SynthRoad needs none)")
     train.add_argument("--seed", type=int, help="default: 0")
@@ -108,7 +113,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 def _train(arguments: argparse.Namespace) -> int:
     from tdfusion.config import make_config
 
-    settings = dict(_setting(text) for text in arguments.set)
+    settings = read_settings(arguments.set)
     given = {name: getattr(arguments, name) for name in ("dataset", "task", "root", "seed", "device")}
     clash = settings.keys() & given.keys()
     if clash:
@@ -147,28 +152,3 @@ def _train(arguments: argparse.Namespace) -> int:
             print(scores.table())
     print(f"run folder: {arguments.out}")
     return 0
-
-
-def _setting(text: str) -> tuple[str, object]:
-    """``alpha=0.1`` -> ("alpha", 0.1), by the type of the setting."""
-    from tdfusion.config import TrainConfig
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--set {text}: expected NAME=VALUE")
-    types = {field.name: str(field.type) for field in dataclasses.fields(TrainConfig)}
-    annotation = types.get(name, "str")
-    try:
-        if annotation.startswith("int"):
-            return name, int(value)
-        if annotation == "float":
-            return name, float(value)
-        if annotation.startswith("tuple"):
-            return name, tuple(int(side) for side in value.split(","))
-    except ValueError as error:
-        raise InputError(f"--set {text}: {name} is {annotation}") from error
-    if annotation == "bool":
-        if value not in ("true", "false"):
-            raise InputError(f"--set {text}: {name} is true or false")
-        return name, value == "true"
-    return name, value

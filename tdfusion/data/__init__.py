@@ -13,8 +13,11 @@ _HOME = {
     "PairDataset": "readers",
     "SynthRoad": "synthroad.scenes",
     "collate": "pair",
-    "disjoint_subsets": "samplers",
     "open_dataset": "readers",
+    "block_folds": "splits",
+    "named_folds": "splits",
+    "register": "layouts",
+    "Layout": "layouts",
     "paper_split": "splits",
 }
 

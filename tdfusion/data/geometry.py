@@ -1,4 +1,4 @@
-"""Joint geometry: crop, resize, flip and modality swap of a pair and of all its labels.
+"""Joint geometry: crop, resize and flip of a pair and of all its labels.
 
 Every function takes a `Pair` and returns a new one in which images, mask, boxes and optimum still
 agree. Sizes are (height, width) in pixels. Boxes stay inside the image.
@@ -15,7 +15,6 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from tdfusion.data.pair import Pair
-from tdfusion.data.synthroad.labels import INFRARED, VISIBLE
 from tdfusion.errors import InputError
 
 Match = Literal["none", "ir", "vi"]
@@ -169,18 +168,3 @@ def flip(pair: Pair) -> Pair:
         optimum=mirror(pair.optimum),
         boxes=boxes,
     )
-
-
-def swap_modalities(pair: Pair) -> Pair:
-    """The pair with infrared and visible luma exchanged: the released code's second half of a batch.
-
-    Labels stay, because they belong to the scene. The chroma is dropped, because it belongs to the
-    image that now stands in the infrared place. In an optimum map, "infrared" and "visible" trade
-    places.
-    """
-    optimum = pair.optimum
-    if optimum is not None:
-        optimum = optimum.clone()
-        optimum[pair.optimum == INFRARED] = VISIBLE
-        optimum[pair.optimum == VISIBLE] = INFRARED
-    return replace(pair, ir=pair.vi, vi=pair.ir, chroma=None, optimum=optimum)

@@ -160,7 +160,13 @@ def _images_folder(layout: Layout, root: Path, split: Split, patterns: tuple[str
     folder = find_folder(root, patterns, split)
     if folder is None:
         expected = " or ".join(pattern.format(split=split.folder) for pattern in patterns)
-        raise InputError(f"{root}: no folder of {what} images of {layout.name}; expected {expected} in it")
+        others = [
+            s.name for s in layout.splits if s.folder != split.folder and find_folder(root, patterns, s)
+        ]
+        hint = f" (split {' or '.join(map(repr, others))} is there)" if others else ""
+        raise InputError(
+            f"{root}: no folder of {what} images of {layout.name}; expected {expected} in it{hint}"
+        )
     return folder
 
 

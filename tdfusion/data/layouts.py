@@ -1,110 +1,19 @@
-"""The published data sets: folders, classes, splits, sizes, and where to get them.
+"""The data sets, one row each: folders, classes, splits, counts, sizes, and where to get them.
 
 A folder pattern is a path below the data set's root; ``{split}`` stands for the folder of a split. The
 first pattern of each is the published one, the others are names that copies go by; case is ignored.
+What trains, verifies, retrains or describes a data set asks its row, and knows it by nothing else. A row of
+your own is a `Layout` given to `register`, or a TOML file (`read_layout`) whose path stands
+wherever a data set is named.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 
+from tdfusion.data.row import SEE_PROJECT, Labels, Layout, Split, read_layout
+from tdfusion.data.synthroad import labels as synthroad
 from tdfusion.errors import InputError
-
-_SEE_PROJECT = "see the project page"
-
-
-@dataclass(frozen=True)
-class Split:
-    """A named part of a data set.
-
-    Attributes:
-        name: as given to `open_dataset`.
-        folder: what ``{split}`` stands for in the folder patterns.
-        count: pairs in the complete split.
-        listed: True where the paper's own list of names chooses the pairs from the folder.
-    """
-
-    name: str
-    folder: str
-    count: int
-    listed: bool = False
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What the labels of one task are and where they lie."""
-
-    classes: tuple[str, ...]
-    folders: tuple[str, ...]
-    suffixes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One published data set.
-
-    Attributes:
-        name: its usual name.
-        folders: names of its root folder, as unpacked or cloned.
-        ir, vi: folder patterns of the infrared and the visible images.
-        labels: labels per task; the first task is the default. Empty for fusion-only sets.
-        splits: the first is the default.
-        size: image size in words.
-        visible_resized: the visible image covers the same view at another resolution and is resized to
-            the infrared grid; everywhere else a pair of two sizes is an error.
-        source, licence: where to get it, and under which terms.
-        tree: the layout after unpacking, drawn.
-        note: one more thing to know.
-    """
-
-    name: str
-    folders: tuple[str, ...]
-    ir: tuple[str, ...]
-    vi: tuple[str, ...]
-    splits: tuple[Split, ...]
-    size: str
-    source: str
-    tree: str
-    labels: dict[str, Labels]
-    licence: str = _SEE_PROJECT
-    note: str = ""
-    visible_resized: bool = False
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Tasks that this data set can be opened for; ``"fusion"`` means pairs without labels."""
-        return (*self.labels, "fusion")
-
-    def task(self, name: str | None) -> str:
-        """``name``, or the data set's first task where it is None; unknown tasks raise InputError."""
-        if name is None:
-            return self.tasks[0]
-        if name not in self.tasks:
-            raise InputError(f"{self.name} has no task {name!r}; it has {', '.join(self.tasks)}")
-        return name
-
-    def split(self, name: str | None) -> Split:
-        """The split of this name, or the first where it is None; unknown names raise InputError.
-
-        Where there is only one split, ``"test"`` names it too.
-        """
-        if name is None or (name == "test" and len(self.splits) == 1):
-            return self.splits[0]
-        for split in self.splits:
-            if split.name == name:
-                return split
-        raise InputError(
-            f"{self.name} has no split {name!r}; it has {', '.join(s.name for s in self.splits)}"
-        )
-
-    def classes(self, task: str) -> tuple[str, ...]:
-        """Class names of a task, in the order of their ids; empty for ``"fusion"``."""
-        return self.labels[task].classes if task in self.labels else ()
-
-
-def _split_tree(root: str, folders: str, suffix: str) -> str:
-    return f"{root}/\n  train/{folders}/*{suffix}\n  test/{folders}/*{suffix}"
-
 
 MSRS = Layout(
     name="MSRS",
@@ -126,6 +35,7 @@ MSRS = Layout(
             ),
             folders=("{split}/Segmentation_labels", "{split}/label"),
             suffixes=(".png",),
+            background=0,
         ),
         "detection": Labels(
             classes=("person", "bicycle", "car"),
@@ -134,10 +44,9 @@ MSRS = Layout(
         ),
     },
     splits=(Split("train", "train", 1083), Split("test", "test", 361)),
-    size="640x480",
+    size=(480, 640),
+    task_size=(240, 320),
     source="github.com/Linfeng-Tang/MSRS (a git clone, no form)",
-    tree=_split_tree("MSRS", "{ir,vi,Segmentation_labels}", ".png")
-    + "\n  detection_labels/{train,test}/*.txt   (YOLO: class cx cy w h)",
     note="Day pairs end in D, night pairs in N. Some copies name the label folder 'label'.",
 )
 
@@ -167,12 +76,13 @@ FMB = Layout(
             ),
             folders=("{split}/Label",),
             suffixes=(".png",),
+            background=0,
         )
     },
     splits=(Split("train", "train", 1220), Split("test", "test", 280)),
-    size="800x600",
+    size=(600, 800),
+    task_size=(300, 400),
     source="github.com/JinyuanLiu-CV/SegMiF",
-    tree=_split_tree("FMB", "{Infrared,Visible,Label}", ".png"),
     note="Users report that no pixel of the test split is a bicycle: say over how many classes a mean runs.",
 )
 
@@ -193,11 +103,12 @@ M3FD = Layout(
         Split("test", "", 1050, listed=True),
         Split("all", "", 4200),
     ),
-    size="1024x768 (mostly)",
+    size=(768, 1024),
+    task_size=(192, 256),
     source="github.com/JinyuanLiu-CV/TarDAL",
-    tree="M3FD/\n  Ir/*.png\n  Vis/*.png\n  Annotation/*.xml   (Pascal VOC)",
-    note="It has no published split: 'train' and 'test' are the paper's lists. The 300 pairs for fusion"
-    " (a folder of their own, without annotations) open with split 'all' and task 'fusion'.",
+    note="Some images have another size. It has no published split: 'train' and 'test' are the paper's lists."
+    " The 300 pairs for fusion (a folder of their own, without annotations) open with split 'all' and task"
+    " 'fusion'.",
 )
 
 LLVIP = Layout(
@@ -214,11 +125,10 @@ LLVIP = Layout(
         Split("published-train", "train", 12025),
         Split("published-test", "test", 3463),
     ),
-    size="1280x1024",
+    size=(1024, 1280),
+    task_size=(256, 320),
     source="bupt-ai-cz.github.io/LLVIP",
     licence="free for non-commercial use such as research and teaching; terms on the project page",
-    tree="LLVIP/\n  infrared/{train,test}/*.jpg\n  visible/{train,test}/*.jpg\n  Annotations/*.xml"
-    "   (Pascal VOC)",
     note="'train' and 'test' are the paper's lists, every 10th image; 'published-train' and 'published-test'"
     " are the whole folders. Two editions exist; the paper's names fit the later one (12025 / 3463).",
 )
@@ -230,11 +140,9 @@ ROADSCENE = Layout(
     vi=("crop_HR_visible", "crop_LR_visible"),
     labels={},
     splits=(Split("all", "", 221),),
-    size="various, odd sizes",
     source="github.com/hanna-xu/RoadScene (a git clone, no form)",
-    tree="RoadScene/\n  cropinfrared/*.jpg\n  crop_HR_visible/*.jpg",
-    note="The visible images show the same view at a higher resolution and another aspect ratio; they are"
-    " resized to the infrared grid.",
+    note="Odd sizes. The visible images show the same view at a higher resolution and another aspect ratio;"
+    " they are resized to the infrared grid.",
     visible_resized=True,
 )
 
@@ -245,28 +153,94 @@ TNO = Layout(
     vi=("vi",),
     labels={},
     splits=(Split("all", "", 25),),
-    size="various",
-    source=_SEE_PROJECT + " of the TNO Image Fusion Dataset",
-    tree="TNO/\n  ir/*.png\n  vi/*.png",
+    source=SEE_PROJECT + " of the TNO Image Fusion Dataset",
     note="The visible images are gray too.",
 )
 
-LAYOUTS = {layout.name: layout for layout in (MSRS, FMB, M3FD, LLVIP, ROADSCENE, TNO)}
+SYNTHROAD = Layout(
+    name="SynthRoad",
+    folders=(),
+    ir=(),
+    vi=(),
+    labels={
+        "segmentation": Labels(synthroad.CLASSES, background=synthroad.BACKGROUND),
+        "detection": Labels(synthroad.BOX_CLASSES),
+    },
+    splits=(Split("train", "train", 1083), Split("test", "test", 361)),  # as many as MSRS, and its size
+    size=(480, 640),
+    task_size=(240, 320),
+    source="built in: its scenes are drawn as they are needed, and no file is read",
+    licence="as this library",
+    note="Any number of scenes at any size (32 to 640 pixels a side) can be drawn; these are the defaults.",
+    drawn=True,
+)
+
+LAYOUTS = {layout.name: layout for layout in (SYNTHROAD, MSRS, FMB, M3FD, LLVIP, ROADSCENE, TNO)}
+
+
+def register(layout: Layout) -> Layout:
+    """Add a row to the table, for this process: from now on its name is known everywhere.
+
+    Raises:
+        InputError: a name of it is another data set's, or the row cannot be read by.
+    """
+    for what in ("splits", *(() if layout.drawn else ("ir", "vi"))):
+        if not getattr(layout, what):
+            raise InputError(f"data set {layout.name}: {what} is empty")
+    LAYOUTS[layout.name] = _unlike_others(layout)
+    return layout
+
+
+def find_layout(name: str) -> Layout:
+    """The row of a data set: by its name or a folder name of it, in any case, or by its TOML file's path.
+
+    Raises:
+        InputError: no such data set, or the file is none.
+    """
+    if str(name).endswith(".toml"):
+        return _unlike_others(read_layout(Path(name)))
+    for layout in LAYOUTS.values():
+        if _plain(str(name)) in _names(layout):
+            return layout
+    raise InputError(
+        f"no data set {name!r}; choose one of {', '.join(LAYOUTS)}, or give the TOML file that describes yours"
+    )
+
+
+def labelled(task: str | None = None) -> tuple[str, ...]:
+    """Names of the data sets that can be trained on: those with labels (of a task)."""
+    return tuple(
+        name for name, row in LAYOUTS.items() if (row.labels if task is None else task in row.labels)
+    )
+
+
+def check_trainable(name: str, task: str) -> Layout:
+    """The row of a data set to train on.
+
+    Raises:
+        InputError: no such data set, or it has no labels of the task.
+    """
+    layout = find_layout(name)
+    if task not in layout.labels:
+        raise InputError(
+            f"{layout.name} has no labels for {task}; choose one of {', '.join(labelled(task))}, or another task"
+        )
+    return layout
+
+
+def _unlike_others(layout: Layout) -> Layout:
+    for name in (layout.name, *layout.folders):
+        for other in LAYOUTS.values():
+            if _plain(name) in _names(other) and other != layout:
+                raise InputError(
+                    f"data set {layout.name}: the name {name} is that of {other.name} already; choose another"
+                )
+    return layout
+
+
+def _names(layout: Layout) -> set[str]:
+    return {_plain(name) for name in (layout.name, *layout.folders)}
 
 
 def _plain(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
-
-
-def find_layout(name: str) -> Layout:
-    """The layout of a data set, by its name or a folder name of it, in any case.
-
-    Raises:
-        InputError: no such data set.
-    """
-    for layout in LAYOUTS.values():
-        if _plain(name) in {_plain(n) for n in (layout.name, *layout.folders)}:
-            return layout
-    raise InputError(
-        f"no published data set {name!r}; there are {', '.join(LAYOUTS)}, and SynthRoad, which needs no files"
-    )

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,9 +21,9 @@ from tdfusion.data.annotations import BoxLabels, read_boxes, read_mask
 from tdfusion.data.images import read_gray, read_visible
 from tdfusion.data.index import Index, PairFiles, index_split
 from tdfusion.data.kept import KeptSource
-from tdfusion.data.layouts import Layout, find_layout
+from tdfusion.data.layouts import Layout, Split, find_layout
 from tdfusion.data.pair import Pair, Source
-from tdfusion.data.synthroad.scenes import BOX_CLASSES, CLASSES, SynthRoad
+from tdfusion.data.synthroad.scenes import SynthRoad
 from tdfusion.errors import InputError
 
 ROOT_VARIABLE = "TDFUSION_DATA"
@@ -126,23 +125,54 @@ def looks_whole(files: PairFiles) -> bool:
 class SceneSource:
     """Synthetic scenes (`SynthRoad`) as a source; a scene carries all its labels whatever the task."""
 
-    _classes: ClassVar = {"segmentation": CLASSES, "detection": BOX_CLASSES, "fusion": ()}
-
-    def __init__(self, split: str, task: str, **options: Any) -> None:
-        if task not in self._classes:
-            raise InputError(f"SynthRoad has no task {task!r}; it has {', '.join(self._classes)}")
-        if unknown := options.keys() - {"length", "size", "seed"}:
-            raise InputError(f"SynthRoad: unknown options {', '.join(sorted(unknown))}")
-        self.scenes = SynthRoad(split, **options)
+    def __init__(
+        self,
+        layout: Layout,
+        split: Split,
+        task: str,
+        length: int | None,
+        size: tuple[int, int] | None,
+        seed: int,
+    ) -> None:
+        length = split.count if length is None else length
+        self.scenes = SynthRoad(split.name, length, size or layout.size, seed)
         self.task = task
-        self.classes = self._classes[task]
-        self.names = tuple(f"{split}-{i:05d}-{self.scenes.condition(i)}" for i in range(len(self.scenes)))
+        self.classes = layout.classes(task)
+        self.names = tuple(
+            f"{split.name}-{i:05d}-{self.scenes.condition(i)}" for i in range(len(self.scenes))
+        )
 
     def __len__(self) -> int:
         return len(self.scenes)
 
     def __getitem__(self, index: int) -> Pair:
         return self.scenes[index]
+
+
+class NamedSource:
+    """The pairs of another source that have these names, in this order.
+
+    Raises:
+        InputError: a name is none of the source's, or comes twice.
+    """
+
+    def __init__(self, source: Source, names: Sequence[str]) -> None:
+        places = {name: index for index, name in enumerate(source.names)}
+        unknown = [name for name in names if name not in places]
+        if unknown or not names:
+            more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+            raise InputError(f"names: {unknown[0]}{more} of {len(names)} are no pairs here" if unknown
+                             else "names: none is given, so there is no pair to open")  # fmt: skip
+        if len(set(names)) < len(names):
+            raise InputError(f"names: {next(n for n in names if list(names).count(n) > 1)} is given twice")
+        self.source, self.task, self.classes, self.names = source, source.task, source.classes, tuple(names)
+        self._places = [places[name] for name in names]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Pair:
+        return self.source[self._places[index]]
 
 
 class PairDataset(Dataset[Pair]):
@@ -206,14 +236,16 @@ def open_dataset(
     augment: bool | Iterable[str] = False,
     seed: int = 0,
     *,
+    names: Sequence[str] | None = None,
+    length: int | None = None,
     partial: bool = False,
     keep: bool = False,
-    **options: Any,
 ) -> PairDataset:
-    """Open a data set of the paper, a fusion-only set, or the synthetic scenes.
+    """Open a data set of the paper, a fusion-only set, the synthetic scenes, or one of your own.
 
     Args:
-        name: SynthRoad, MSRS, FMB, M3FD, LLVIP, RoadScene or TNO, in any case.
+        name: SynthRoad, MSRS, FMB, M3FD, LLVIP, RoadScene, TNO or a name that was registered, in any case; or
+            the path of a TOML file (see `tdfusion.data.layouts`).
         root: the unpacked data set, or the folder that holds it; the environment variable
             TDFUSION_DATA where it is None. Not used for SynthRoad.
         split: ``"train"`` or ``"test"``; for M3FD and LLVIP these are the paper's lists, and M3FD also
@@ -221,16 +253,18 @@ def open_dataset(
             ``"all"`` alone. None: ``"train"`` where there is one.
         task: ``"segmentation"``, ``"detection"``, or ``"fusion"`` for pairs without labels. None: the
             data set's first (MSRS: segmentation).
-        size: resize every pair to (H, W), or to a square. For SynthRoad the size of the scenes.
+        size: resize every pair to (H, W), or to a square. Scenes are drawn at this size.
         crop: then cut a window of (h, w), or a square, out of it: the middle one, or a random one where
             ``augment`` asks for it.
         augment: True for random crops and left-right flips, or the names of some of them
             (``"crop"``, ``"flip"``).
         seed: of the augmentation, and of the synthetic scenes.
+        names: only the pairs of these names, in this order (a fold of `tdfusion.data.splits`, for example).
+        length: scenes to draw; None: as many as the data set's row says. Where files are read there is no
+            such choice.
         partial: open what is complete where files or names of the list are missing, with a warning
             that says what is left out. Without it, that is an error.
         keep: keep pairs in memory once they are read, without chroma (see `KeptSource`): for training.
-        options: for SynthRoad alone (``length``).
 
     Returns:
         A Dataset of `Pair`; use `collate` as ``collate_fn`` of a DataLoader.
@@ -247,15 +281,19 @@ def open_dataset(
         "seed": seed,
     }
     target = None if size is None else geometry.as_size(size)
-    if name.lower() == "synthroad":
-        if target:
-            options["size"] = target
-        source: Source = SceneSource(split or "train", task or "segmentation", seed=seed, **options)
-        return PairDataset(KeptSource(source) if keep else source, size=None, **geometry_options)
-    if options:
-        raise InputError(f"{name}: unknown options {', '.join(options)}")
     layout = find_layout(name)
-    source = FolderSource(_complete(_index(layout, root, split, task), partial))
+    source: Source
+    if layout.drawn:
+        source = SceneSource(layout, layout.split(split), layout.task(task), length, target, seed)
+        target = None
+    elif length is not None:
+        raise InputError(
+            f"{layout.name}: length = {length} is for scenes that are drawn; its files are all read"
+        )
+    else:
+        source = FolderSource(_complete(_index(layout, root, split, task), partial))
+    if names is not None:
+        source = NamedSource(source, names)
     return PairDataset(KeptSource(source) if keep else source, size=target, **geometry_options)
 
 

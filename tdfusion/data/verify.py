@@ -53,9 +53,13 @@ def verify(
         progress: show a progress bar per split, on stderr.
 
     Raises:
-        InputError: unknown name, split or task, or a whole folder is missing.
+        InputError: unknown name, split or task, a whole folder is missing, or the pairs are drawn.
     """
     layout = find_layout(name)
+    if layout.drawn:
+        raise InputError(
+            f"{layout.name}: its pairs are drawn as they are asked for; there is no file to read"
+        )
     task = layout.task(task)
     splits = [layout.split(split)] if split else [s for s in layout.splits if s.name in _usual(layout)]
     indexes = [index_split(layout, Path(root), s, task) for s in splits]

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from tdfusion.config import DATASETS, TaskName
+from tdfusion.config import TaskName
+from tdfusion.data.layouts import check_trainable
+from tdfusion.data.splits import named_folds
+from tdfusion.downstream.protocols import SEGFORMERS, find_protocol
 from tdfusion.errors import InputError
 
 ALIASES = {"ir": "infrared", "vi": "visible"}
@@ -30,6 +33,10 @@ class DownstreamConfig:
     # --- what is trained, on what
     task: TaskName = "segmentation"
     dataset: str = "SynthRoad"
+    protocol: str = (
+        "paper"  # which T, on which pairs, and the mean over classes: `tdfusion.downstream.protocols`
+    )
+    fold: int | None = None  # the one that is scored, where the protocol has folds
     root: str | None = None  # folder of the data set; SynthRoad needs none
     source: str = "infrared"  # infrared, visible, mean, max, oracle, a folder of fused images, or a file of F
     stretch: bool = True  # F's images on the full range, as the released code saves them
@@ -42,11 +49,11 @@ class DownstreamConfig:
     epochs: int = 300  # Sec. 4.3
     batch: int = 16  # not given
     size: tuple[int, int] | None = None  # px, H W: images resized for T; None: as they are
-    train_pairs: int | None = None  # only the first ones; None: all (SynthRoad 1083, as many as MSRS)
-    test_pairs: int | None = None  # None: all (SynthRoad 361)
+    train_pairs: int | None = None  # only the first ones; None: all (of drawn ones as many as the row says)
+    test_pairs: int | None = None
 
     # --- T and its engine
-    network: dict[str, Any] = field(default_factory=dict)  # settings of SegformerConfig, for smaller networks
+    network: dict[str, Any] = field(default_factory=dict)  # settings of SegformerConfig beside B0's
     weights: str | None = None  # T starts from these (see `retrain`); None: from scratch
     class_weights: bool = False  # segmentation: cross-entropy weighted by 1 / sqrt(share of the class)
     standardise: bool = False  # segmentation: T sees every image with mean 0 and deviation 1
@@ -56,7 +63,10 @@ class DownstreamConfig:
     def __post_init__(self) -> None:
         if self.task not in get_args(TaskName):
             raise InputError(f'task = "{self.task}": choose one of {", ".join(get_args(TaskName))}')
-        object.__setattr__(self, "dataset", _dataset(self.dataset))
+        layout = check_trainable(self.dataset, self.task)
+        if not str(self.dataset).endswith(".toml"):
+            object.__setattr__(self, "dataset", layout.name)
+        _check_fold(self.protocol, self.fold, layout.name)
         object.__setattr__(self, "source", ALIASES.get(self.source, self.source))
         if isinstance(self.size, (list, tuple)):  # JSON and YAML have no tuples
             object.__setattr__(self, "size", tuple(self.size))
@@ -76,24 +86,22 @@ class DownstreamConfig:
         if self.network and self.task == "detection":
             raise InputError("network: settings of SegFormer; detection has YOLOv8n as it is")
 
+    def departs(self) -> tuple[str, ...]:
+        """Where this run is not what the sentence of its protocol says, in words; empty where it is."""
+        network = SEGFORMERS[find_protocol(self.protocol).segformer] if self.task == "segmentation" else {}
+        found = {
+            "another network": self.network != network,
+            "not from scratch": self.weights is not None,
+            f"the first {self.train_pairs} training pairs": self.train_pairs is not None,
+            f"the first {self.test_pairs} test pairs": self.test_pairs is not None,
+        }
+        return tuple(words for words, so in found.items() if so)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as written to ``config.json``."""
         return dataclasses.asdict(self)
 
 
-# A SegFormer that learns 64-pixel scenes in minutes: finer patches, a quarter of the width, one block a stage.
-TINY_SEGFORMER: dict[str, Any] = {
-    "depths": [1, 1, 1, 1],
-    "hidden_sizes": [16, 32, 64, 96],
-    "num_attention_heads": [1, 2, 2, 4],
-    "patch_sizes": [3, 3, 3, 3],
-    "strides": [2, 2, 2, 2],
-    "sr_ratios": [4, 2, 1, 1],
-    "mlp_ratios": [2, 2, 2, 2],
-    "decoder_hidden_size": 64,
-    "drop_path_rate": 0.0,
-    "classifier_dropout_prob": 0.0,
-}
 _FAST = {"learning_rate": 5e-3, "weight_decay": 0.01, "warmup_steps": 0.2}
 _FAST_YOLO = {
     "optimizer": "AdamW",
@@ -111,7 +119,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "smoke": {
         "segmentation": {
             "epochs": 2, "batch": 8, "size": (64, 64), "train_pairs": 16, "test_pairs": 8,
-            "network": TINY_SEGFORMER, "class_weights": True, "standardise": True, "engine": _FAST,
+            "protocol": "tiny", "class_weights": True, "standardise": True, "engine": _FAST,
         },
         "detection": {
             "epochs": 1, "batch": 8, "size": (64, 64), "train_pairs": 8, "test_pairs": 4, "engine": _FAST_YOLO,
@@ -121,7 +129,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "small": {
         "segmentation": {
             "epochs": 6, "batch": 8, "size": (64, 64), "train_pairs": 480, "test_pairs": 120,
-            "network": TINY_SEGFORMER, "class_weights": True, "standardise": True, "engine": _FAST,
+            "protocol": "tiny", "class_weights": True, "standardise": True, "engine": _FAST,
         },
         "detection": {
             "epochs": 8, "batch": 8, "size": (128, 128), "train_pairs": 240, "test_pairs": 120,
@@ -151,7 +159,11 @@ def make_downstream_config(preset: str = "smoke", **settings: Any) -> Downstream
     task = given.get("task", "segmentation")
     if task not in get_args(TaskName):
         raise InputError(f'task = "{task}": choose one of {", ".join(get_args(TaskName))}')
-    return DownstreamConfig(**(PRESETS[preset][task] | given))
+    settings = PRESETS[preset][task] | given
+    if task == "segmentation":
+        network = SEGFORMERS[find_protocol(settings.get("protocol", DownstreamConfig.protocol)).segformer]
+        settings = {"network": network} | settings
+    return DownstreamConfig(**settings)
 
 
 def first_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str | None:
@@ -162,11 +174,17 @@ def first_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str 
     return None
 
 
-def _dataset(name: str) -> str:
-    for known in DATASETS:
-        if str(name).lower() == known.lower():
-            return known
-    raise InputError(f'dataset = "{name}": choose one of {", ".join(DATASETS)}')
+def _check_fold(protocol: str, fold: int | None, dataset: str) -> None:
+    folds = find_protocol(protocol).folds
+    if folds is None:
+        if fold is not None:
+            raise InputError(f"fold = {fold}: protocol {protocol} has no folds")
+        return
+    whose = named_folds(folds)
+    if dataset != whose.dataset:
+        raise InputError(f"protocol {protocol}: its folds are of {whose.dataset}, not of {dataset}")
+    if not (_whole(fold) and 0 <= fold < whose.folds):
+        raise InputError(f"fold = {fold!r}: protocol {protocol} has folds 0 to {whose.folds - 1}; score each")
 
 
 def _whole(value: Any) -> bool:

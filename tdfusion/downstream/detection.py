@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tqdm.auto import tqdm
 
+from tdfusion.data.layouts import find_layout
 from tdfusion.downstream.config import DownstreamConfig
 from tdfusion.downstream.prepare import Prepared
 from tdfusion.downstream.scores import Scores, detection_scores
@@ -80,7 +81,8 @@ def retrain(
         (folder / "predictions.json").replace(out / "predictions.json")
     scores = detection_scores(
         {int(c): ap for c, ap in final["ap"].items()}, final["objects"], prepared.classes,
-        dataset=config.dataset, source=prepared.source, seed=config.seed, images=final["images"],
+        dataset=find_layout(config.dataset).name, source=prepared.source, seed=config.seed,
+        images=final["images"], protocol=config.protocol, fold=config.fold,
     )  # fmt: skip
     with (folder / "results.csv").open(newline="") as stream:
         rows = [{k.strip(): float(v) for k, v in row.items() if k} for row in csv.DictReader(stream)]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,16 +15,17 @@ from tqdm.auto import tqdm
 
 from tdfusion.data import geometry
 from tdfusion.data.images import write_png
+from tdfusion.data.layouts import find_layout
 from tdfusion.data.pair import Pair
 from tdfusion.data.readers import PairDataset, open_dataset
+from tdfusion.data.splits import named_folds
 from tdfusion.downstream.config import DownstreamConfig
+from tdfusion.downstream.protocols import PROTOCOLS
 from tdfusion.downstream.sources import ImageSource, open_source
 from tdfusion.errors import InputError
 from tdfusion.files import write_text
 
 SPLITS = ("train", "test")
-_SYNTHROAD_PAIRS = {"train": 1083, "test": 361}  # as many as MSRS
-_SYNTHROAD_SIZE = (480, 640)  # px, as MSRS
 _MANIFEST = "manifest.json"
 
 
@@ -94,17 +96,25 @@ def prepare(
 
 
 def open_split(config: DownstreamConfig, split: str) -> PairDataset:
-    """The labelled pairs of a split as they are; SynthRoad is drawn at ``config.size``."""
-    options = {}
-    size = None
-    if config.dataset == "SynthRoad":
-        wanted = config.train_pairs if split == "train" else config.test_pairs
-        options = {"length": wanted or _SYNTHROAD_PAIRS[split]}
-        size = config.size or _SYNTHROAD_SIZE
+    """The labelled pairs to train on or to score, as they are; what is drawn is drawn at ``config.size``."""
+    options: dict[str, Any] = {}
+    if find_layout(config.dataset).drawn:
+        options = {
+            "length": config.train_pairs if split == "train" else config.test_pairs,
+            "size": config.size,
+        }
+    if folds := PROTOCOLS[config.protocol].folds:
+        parts = named_folds(folds)
+        options["names"], split = parts.part(split, config.fold), parts.split
     return open_dataset(
-        config.dataset, config.root, split, config.task, size=size, seed=config.data_seed,
-        partial=config.partial, **options,
-    )  # fmt: skip
+        config.dataset,
+        config.root,
+        split,
+        config.task,
+        seed=config.data_seed,
+        partial=config.partial,
+        **options,
+    )
 
 
 def as_T_sees(pair: Pair, split: str, source: ImageSource, size: tuple[int, int] | None) -> Pair:

@@ -19,6 +19,7 @@ from tdfusion.downstream.prepare import open_split, prepare
 from tdfusion.downstream.scores import Scores
 from tdfusion.errors import InputError
 from tdfusion.files import write_text
+from tdfusion.runs.folder import check_free
 from tdfusion.runs.provenance import Stopwatch, provenance
 
 PREPARED, CHECKPOINTS = "prepared", "checkpoints"
@@ -28,6 +29,7 @@ def retrain(
     config: DownstreamConfig,
     out: str | Path,
     *,
+    resume: bool = False,
     pairs: dict[str, Sequence[Pair]] | None = None,
     progress: bool = True,
 ) -> Scores:
@@ -35,8 +37,8 @@ def retrain(
 
     Leaves in ``out``: config.json, provenance.json, history.jsonl (a row per epoch), T.safetensors, scores.json,
     scores.csv (a row per class), and predictions where ``config.predictions`` asks for them. Until these are
-    complete the folder also holds the images (``prepared``) and the engine's state (``checkpoints``); a run
-    that was interrupted goes on from there when it is called again with the same settings.
+    complete the folder also holds the images (``prepared``) and the engine's state (``checkpoints``), from
+    which a run that was interrupted is resumed.
 
     ``config.weights`` may name T.safetensors of an earlier run with as many classes. For segmentation it may
     also be a local folder of a SegFormer in transformers' format: its encoder is taken where it is an ImageNet
@@ -47,7 +49,8 @@ def retrain(
 
     Args:
         config: every setting.
-        out: run folder: new, empty, or that of an interrupted run of the same settings.
+        out: the run folder; new or empty, unless ``resume``.
+        resume: go on with the interrupted run in ``out``. Its settings must be these.
         pairs: ``{"train": ..., "test": ...}`` where the pairs are in memory already.
         progress: bars on stderr.
 
@@ -55,11 +58,15 @@ def retrain(
         The scores, as written.
 
     Raises:
-        InputError: ``out`` holds another run or a finished one; the images, labels or weights do not fit.
+        InputError: ``out`` exists and is not empty; with ``resume``, it holds no run of these settings or a
+            finished one; the images, labels or weights do not fit.
             All of this is found before training begins.
     """
     out, watch = Path(out), Stopwatch()
-    resumed = _claim(out, config)
+    if resume:
+        _check_same_run(out, config)
+    else:
+        check_free(out)
     with _process_state():
         engine = _engine(config)
         classes = open_split(config, "train").classes
@@ -67,7 +74,7 @@ def retrain(
         write_text(out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
         prepared = prepare(config, out / PREPARED, pairs=pairs, progress=progress)
         scores, history = engine.retrain(config, prepared, out, progress)
-    about = provenance(watch, seed=config.seed, device=config.device, resumed=resumed)
+    about = provenance(watch, seed=config.seed, device=config.device, resumed=resume)
     write_text(out / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
     write_text(out / "provenance.json", json.dumps(about, indent=2) + "\n")
     scores.to_csv(out / "scores.csv")
@@ -88,25 +95,18 @@ def _engine(config: DownstreamConfig):
     return detection
 
 
-def _claim(out: Path, config: DownstreamConfig) -> bool:
-    """Whether ``out`` is an interrupted run of these settings (True) or free (False).
-
-    Raises:
-        InputError: it is neither.
+def _check_same_run(out: Path, config: DownstreamConfig) -> None:
+    """Raises:
+    InputError: ``out`` is not an interrupted run of these settings.
     """
-    if out.is_file():
-        raise InputError(f"{out}: is a file; a run needs a folder")
-    if not out.exists() or not any(out.iterdir()):
-        return False
     written = out / "config.json"
     if not written.is_file():
-        raise InputError(f"{out}: not empty and not a run of tdfusion downstream; name a new folder")
+        raise InputError(f"{out}: no run to resume (no config.json there)")
     ours = json.loads(json.dumps(config.to_dict()))
     if difference := first_difference(ours, json.loads(written.read_text())):
-        raise InputError(f"{out}: a run with other settings ({difference}); name a new folder")
+        raise InputError(f"{out}: a resumed run keeps its settings ({difference})")
     if (out / "scores.json").is_file():
-        raise InputError(f"{out}: this run has finished; a run never overwrites another, name a new folder")
-    return True
+        raise InputError(f"{out}: this run has finished; name a new folder for another")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tdfusion.downstream.protocols import PROTOCOLS
 from tdfusion.errors import InputError
 from tdfusion.files import write_text
 from tdfusion.results.paper import format_table
@@ -44,10 +45,13 @@ class Scores:
     Attributes:
         task, dataset, source, seed: of the run.
         images: how many test images.
-        values: score to value in [0, 1]: mAcc and mIoU, or mAP50, mAP75 and mAP50-95. Means over the classes
-            that the ground truth of the test images has.
+        values: score to value in [0, 1]: mAcc and mIoU, or mAP50, mAP75 and mAP50-95. Means over classes as
+            the protocol has them.
         classes: every class of the data set.
         confusion: segmentation: pixels, rows the true and columns the predicted class.
+        protocol: name of the protocol (`tdfusion.downstream.protocols`).
+        background: name of the class that is no object, where there is one.
+        fold: the fold that was scored, where the protocol has folds.
     """
 
     task: str
@@ -58,31 +62,50 @@ class Scores:
     values: dict[str, float]
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...] | None = None
+    protocol: str = "paper"
+    background: str | None = None
+    fold: int | None = None
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """Classes of which the ground truth has no pixel or object: they are in no mean."""
+        """Classes of which the ground truth has no pixel or object."""
         return tuple(c.name for c in self.classes if not c.count)
 
     def said(self) -> str:
-        """Over which classes the means run, in words."""
-        counted = len(self.classes) - len(self.absent)
-        words = f"means over {counted} of {len(self.classes)} classes, {self.images} test images"
+        """Over which classes the protocol's means run, in words."""
+        protocol = PROTOCOLS[self.protocol]
+        counted = _counted(self.classes, None if protocol.background else self.background, protocol.absent)
+        words = f"means over {len(counted)} of {len(self.classes)} classes, {self.images} test images"
+        words += "" if self.fold is None else f" (fold {self.fold})"
         return words + (f"; absent from them: {', '.join(self.absent)}" if self.absent else "")
 
+    def averages(self) -> dict[str, dict[str, float]]:
+        """Every mean that people take, by what it counts: with and without background, absent classes out or 0."""
+        found = {}
+        for left_out in (None, self.background) if self.background else (None,):
+            for absent in ("left out", "zero") if self.absent else ("left out",):
+                counted = _counted(self.classes, left_out, absent)
+                words = f"mean of {len(counted)}"
+                words += f", no {left_out}" if left_out else ""
+                words += ", absent 0" if absent == "zero" else ""
+                found[words] = _means(self.task, counted)
+        return found
+
     def table(self) -> str:
-        """A Markdown table in percent: a row per class, then the means."""
+        """A Markdown table in percent: a row per class, the protocol's means, then every other way to average."""
         columns = _CLASS_SCORES[self.task]
         rows = [(c.name, f"{c.count}", *(_percent(c.values[s]) for s in columns)) for c in self.classes]
-        rows.append(("mean", "", *(_percent(self.values[f"m{s}"]) for s in columns)))
+        means = {f"protocol {self.protocol}": self.values} | self.averages()
+        rows += [(name, "", *(_percent(values[f"m{s}"]) for s in columns)) for name, values in means.items()]
         return format_table(("class", _COUNTED[self.task], *columns), rows)
 
     def to_json(self, path: str | Path) -> None:
         """Write ``scores.json``; NaN becomes null."""
-        plain = {"format": _FORMAT} | asdict(self) | {"absent": self.absent}
+        plain = {"format": _FORMAT} | asdict(self) | {"absent": self.absent, "averages": self.averages()}
         for one in plain["classes"]:
-            one["values"] = {s: None if math.isnan(v) else v for s, v in one["values"].items()}
-        plain["values"] = {s: None if math.isnan(v) else v for s, v in plain["values"].items()}
+            one["values"] = _without_nan(one["values"])
+        plain["values"] = _without_nan(plain["values"])
+        plain["averages"] = {name: _without_nan(values) for name, values in plain["averages"].items()}
         write_text(Path(path), json.dumps(plain, indent=1) + "\n")
 
     def to_csv(self, path: str | Path) -> None:
@@ -111,7 +134,8 @@ def read_scores(path: str | Path) -> Scores:
         plain = json.loads(path.read_text())
         if plain.pop("format") != _FORMAT:
             raise KeyError("format")
-        plain.pop("absent")
+        for derived in ("absent", "averages"):
+            plain.pop(derived, None)
         plain["values"] = _with_nan(plain["values"])
         plain["classes"] = tuple(
             ClassScores(c["name"], c["count"], _with_nan(c["values"])) for c in plain["classes"]
@@ -130,15 +154,31 @@ def confusion_matrix(predicted: np.ndarray, true: np.ndarray, classes: int) -> n
 
 
 def segmentation_scores(
-    confusion: np.ndarray, classes: Sequence[str], *, dataset: str, source: str, seed: int, images: int
+    confusion: np.ndarray,
+    classes: Sequence[str],
+    *,
+    dataset: str,
+    source: str,
+    seed: int,
+    images: int,
+    protocol: str = "paper",
+    background: int | None = None,
+    fold: int | None = None,
 ) -> Scores:
     """mAcc and mIoU from the pixels of all test images together.
 
     With $n_{ij}$ pixels of class i labelled j: $Acc_i = n_{ii} / \\sum_j n_{ij}$ and
     $IoU_i = n_{ii} / (\\sum_j n_{ij} + \\sum_j n_{ji} - n_{ii})$. Both are summed over images first, then
-    averaged over classes, background included. A class without a pixel in the ground truth has no Acc; it
-    is left out of both means and named (FMB's test split has no bicycle). Pixels wrongly given to it still
-    count against the classes they belong to.
+    averaged over classes, over those that the protocol counts. A class without a pixel in the ground truth has
+    no Acc; it is named (FMB's test split has no bicycle) and, as the protocol says, left out of both means or in
+    them as 0. Pixels wrongly given to it still count against the classes they belong to.
+
+    Args:
+        confusion: see `confusion_matrix`.
+        classes: names of all classes.
+        dataset, source, seed, images: of the run.
+        protocol, fold: name of the protocol, and the fold that was scored where it has folds.
+        background: id of the class that is no object, where there is one.
 
     Raises:
         InputError: the matrix does not have a row and a column per class.
@@ -154,9 +194,12 @@ def segmentation_scores(
         ClassScores(name, int(n), {"Acc": float(a), "IoU": float(i)})
         for name, n, a, i in zip(classes, true, accuracy, iou, strict=True)
     )
+    name = None if background is None else classes[background]
+    rule = PROTOCOLS[protocol]
+    means = _means("segmentation", _counted(per_class, None if rule.background else name, rule.absent))
     return Scores(
-        "segmentation", dataset, source, seed, images, _means("segmentation", per_class), per_class,
-        tuple(tuple(map(int, row)) for row in confusion),
+        "segmentation", dataset, source, seed, images, means, per_class,
+        tuple(tuple(map(int, row)) for row in confusion), protocol, name, fold,
     )  # fmt: skip
 
 
@@ -169,17 +212,20 @@ def detection_scores(
     source: str,
     seed: int,
     images: int,
+    protocol: str = "paper",
+    fold: int | None = None,
 ) -> Scores:
     """mAP50 and mAP75 from each class's average precision at the IoU thresholds 0.50, 0.55, ... 0.95.
 
-    A class without an object in the ground truth is left out of the means and named. With one class
-    (LLVIP) mAP is that class's AP, as Table 2 calls it.
+    A class without an object in the ground truth is named, and left out of the means or in them as 0 as the
+    protocol says. With one class (LLVIP) mAP is that class's AP, as Table 2 calls it.
 
     Args:
         average_precision: class id to the ten values, as the engine gives them.
         objects: ground-truth objects per class.
         classes: names of all classes.
         dataset, source, seed, images: of the run.
+        protocol, fold: name of the protocol, and the fold that was scored where it has folds.
     """
     nothing = [math.nan] * 10
     per_class = []
@@ -187,8 +233,9 @@ def detection_scores(
         ap = [float(v) for v in average_precision.get(index, [0.0] * 10)] if count else nothing
         values = {"AP50": ap[0], "AP75": ap[5], "AP50-95": float(np.mean(ap))}
         per_class.append(ClassScores(name, int(count), values))
+    means = _means("detection", _counted(per_class, None, PROTOCOLS[protocol].absent))
     return Scores(
-        "detection", dataset, source, seed, images, _means("detection", per_class), tuple(per_class)
+        "detection", dataset, source, seed, images, means, tuple(per_class), protocol=protocol, fold=fold
     )
 
 
@@ -208,12 +255,23 @@ def summary_rows(runs: Iterable[Scores]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _means(task: str, classes: Iterable[ClassScores]) -> dict[str, float]:
-    present = [c for c in classes if c.count]
+def _counted(classes: Iterable[ClassScores], left_out: str | None, absent: str) -> list[ClassScores]:
+    """The classes that a mean runs over."""
+    return [c for c in classes if c.name != left_out and (c.count or absent == "zero")]
+
+
+def _means(task: str, counted: Sequence[ClassScores]) -> dict[str, float]:
+    """Means over these classes; one that the ground truth does not have counts as 0."""
     return {
-        f"m{score}": float(np.mean([c.values[score] for c in present])) if present else math.nan
+        f"m{score}": float(np.mean([c.values[score] if c.count else 0.0 for c in counted]))
+        if any(c.count for c in counted)
+        else math.nan
         for score in _CLASS_SCORES[task]
     }
+
+
+def _without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {s: None if math.isnan(v) else v for s, v in values.items()}
 
 
 def _with_nan(values: Mapping[str, Any]) -> dict[str, float]:

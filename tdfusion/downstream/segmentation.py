@@ -28,6 +28,7 @@ from transformers import (
 from transformers.utils import logging
 
 from tdfusion.data.images import write_png
+from tdfusion.data.layouts import find_layout
 from tdfusion.downstream.config import DownstreamConfig
 from tdfusion.downstream.prepare import Prepared
 from tdfusion.downstream.scores import Scores, confusion_matrix, segmentation_scores
@@ -131,7 +132,7 @@ def evaluate(
     progress: bool = False,
 ) -> Scores:
     """mAcc and mIoU of T on the test images; with ``out``, label maps in ``out/predictions``."""
-    images = _Images(prepared, "test", config.standardise)
+    images, layout = _Images(prepared, "test", config.standardise), find_layout(config.dataset)
     classes = len(prepared.classes)
     counts = np.zeros((classes, classes), dtype=np.int64)
     T.eval()
@@ -145,8 +146,8 @@ def evaluate(
         if out is not None:
             write_png(out / "predictions" / f"{name}.png", guess[None].float() / 255)
     return segmentation_scores(
-        counts, prepared.classes, dataset=config.dataset, source=prepared.source, seed=config.seed,
-        images=len(images),
+        counts, prepared.classes, dataset=layout.name, source=prepared.source, seed=config.seed,
+        images=len(images), protocol=config.protocol, background=layout.background("segmentation"), fold=config.fold,
     )  # fmt: skip
 
 

@@ -32,6 +32,17 @@ from tdfusion.weights import write_safetensors
 MAY_CHANGE = ("L", "device", "workers", "root", "snapshots")
 
 
+def check_free(path: Path) -> None:
+    """Whether a new run may have this folder.
+
+    Raises:
+        InputError: it exists and is not empty.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        hint = " (resume goes on with it)" if (path / "config.json").is_file() else ""
+        raise InputError(f"{path}: not empty{hint}; a run never overwrites another, name a new folder")
+
+
 class RunFolder:
     """Files of one run.
 
@@ -50,11 +61,7 @@ class RunFolder:
         Raises:
             InputError: it exists and is not empty.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            hint = " (resume goes on with it)" if (self.path / "config.json").is_file() else ""
-            raise InputError(
-                f"{self.path}: not empty{hint}; a run never overwrites another, name a new folder"
-            )
+        check_free(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         self._write_config(config)
 

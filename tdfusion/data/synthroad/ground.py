@@ -29,7 +29,7 @@ from tdfusion.data.synthroad.canvas import (
 from tdfusion.data.synthroad.labels import INFRARED, MARKING, ROAD, VISIBLE
 from tdfusion.data.synthroad.plan import Plan
 
-F = np.float32
+f32 = np.float32
 _WHITE, _YELLOW = (0.47, 0.47, 0.45), (0.52, 0.36, 0.06)
 
 
@@ -37,21 +37,21 @@ def draw_sky(canvas: Canvas, plan: Plan, dice: Dice) -> None:
     """Sky with clouds, and a far skyline that meets the ground."""
     camera, climate = canvas.camera, plan.climate
     noise = Noise(dice)
-    a = ((canvas.columns - F(camera.u0)) / F(camera.f))[None]  # (1, W)
+    a = ((canvas.columns - f32(camera.u0)) / f32(camera.f))[None]  # (1, W)
     rows = min(_first_ground_row(canvas) + 1, camera.size[0])
-    up = ((F(camera.v0) - canvas.rows[:rows]) / F(camera.f))[:, None]  # (rows, 1)
-    high = ramp(up * F(2.2))
-    cloud = noise(a * F(3) / (up + F(0.25)), F(2.2) / (up + F(0.25))) * F(0.65)
-    cloud += noise(a * F(9) / (up + F(0.25)), F(6.0) / (up + F(0.25))) * F(0.35)
-    cloud += (noise(a * F(26) / (up + F(0.25)), F(17.0) / (up + F(0.25))) - F(0.5)) * F(0.16)
-    cloud = ramp((cloud - F(1 - climate.cloud)) * F(3)) * ramp(up * F(8) + F(0.2))
+    up = ((f32(camera.v0) - canvas.rows[:rows]) / f32(camera.f))[:, None]  # (rows, 1)
+    high = ramp(up * f32(2.2))
+    cloud = noise(a * f32(3) / (up + f32(0.25)), f32(2.2) / (up + f32(0.25))) * f32(0.65)
+    cloud += noise(a * f32(9) / (up + f32(0.25)), f32(6.0) / (up + f32(0.25))) * f32(0.35)
+    cloud += (noise(a * f32(26) / (up + f32(0.25)), f32(17.0) / (up + f32(0.25))) - f32(0.5)) * f32(0.16)
+    cloud = ramp((cloud - f32(1 - climate.cloud)) * f32(3)) * ramp(up * f32(8) + f32(0.2))
     sky = canvas.buffer[:, :rows]
     for channel in range(3):
         low, top, lit = climate.sky_low[channel], climate.sky_top[channel], climate.cloud_rgb[channel]
-        clear = F(low) + F(top - low) * high
-        sky[GLOW][channel] = clear + (F(lit) - clear) * cloud
-    clear = F(climate.sky_heat_low) + F(climate.sky_heat_top - climate.sky_heat_low) * high
-    sky[HEAT] = clear + (F(climate.sky_heat_low * 0.7) - clear) * cloud
+        clear = f32(low) + f32(top - low) * high
+        sky[GLOW][channel] = clear + (f32(lit) - clear) * cloud
+    clear = f32(climate.sky_heat_low) + f32(climate.sky_heat_top - climate.sky_heat_low) * high
+    sky[HEAT] = clear + (f32(climate.sky_heat_low * 0.7) - clear) * cloud
     sky[EMISSIVITY] = 1.0
 
     # Two ridges of far woods, the nearer one darker.
@@ -59,14 +59,16 @@ def draw_sky(canvas: Canvas, plan: Plan, dice: Dice) -> None:
         (100.0, 0.055, 5.0, (0.07, 0.10, 0.09)),
         (60.0, 0.04, 9.0, (0.04, 0.065, 0.04)),
     ):
-        ridge = noise(a * F(pitch), F(depth)) * F(0.6) + noise(a * F(pitch * 6), F(depth + 9)) * F(0.4)
-        cover = ramp(F(0.5) + ((F(0.25) + ridge) * F(tall) - up) * F(camera.f))
-        leaves = F(0.7) + F(0.6) * noise(a * F(90), up * F(90))
+        ridge = noise(a * f32(pitch), f32(depth)) * f32(0.6) + noise(
+            a * f32(pitch * 6), f32(depth + 9)
+        ) * f32(0.4)
+        cover = ramp(f32(0.5) + ((f32(0.25) + ridge) * f32(tall) - up) * f32(camera.f))
+        leaves = f32(0.7) + f32(0.6) * noise(a * f32(90), up * f32(90))
         for channel in range(3):
-            sky[channel] += (F(rgb[channel]) * leaves - sky[channel]) * cover
-        sky[HEAT] += (F(-0.8) - sky[HEAT]) * cover
+            sky[channel] += (f32(rgb[channel]) * leaves - sky[channel]) * cover
+        sky[HEAT] += (f32(-0.8) - sky[HEAT]) * cover
         sky[GLOW] -= sky[GLOW] * cover
-        sky[INVERSE_DEPTH] += (F(1 / depth) - sky[INVERSE_DEPTH]) * cover
+        sky[INVERSE_DEPTH] += (f32(1 / depth) - sky[INVERSE_DEPTH]) * cover
 
 
 @dataclass(frozen=True)
@@ -83,27 +85,27 @@ class _Ground:
 
     def strip(self, middle: float, half: float) -> np.ndarray:
         """Cover of a band along the road, (h, W)."""
-        cover = ramp(F(0.5) + (F(half) - np.abs(self.lateral - F(middle))) * self.scale)
-        return cover * np.minimum(F(1), F(2 * half) * self.scale)
+        cover = ramp(f32(0.5) + (f32(half) - np.abs(self.lateral - f32(middle))) * self.scale)
+        return cover * np.minimum(f32(1), f32(2 * half) * self.scale)
 
     def beyond(self, side: float, edge: float) -> np.ndarray:
         """Cover of all that lies outside ``edge`` metres on one side."""
-        return ramp(F(0.5) + (self.lateral * F(side) - F(edge)) * self.scale)
+        return ramp(f32(0.5) + (self.lateral * f32(side) - f32(edge)) * self.scale)
 
     def span(self, near: float, far: float) -> np.ndarray:
         """Cover of the rows between two distances, (h, 1)."""
         camera = self.canvas.camera
-        low, high = (F(camera.v0 + camera.height * camera.f / z) for z in (near, far))
-        return ramp(ramp(F(0.5) + self.v - high) - ramp(F(0.5) + self.v - low))
+        low, high = (f32(camera.v0 + camera.height * camera.f / z) for z in (near, far))
+        return ramp(ramp(f32(0.5) + self.v - high) - ramp(f32(0.5) + self.v - low))
 
     def disc(self, lateral: float, z: float, radius: float) -> np.ndarray:
         """Cover of a round patch, soft at the rim."""
-        x, y = (self.lateral - F(lateral)) / F(radius), (self.z - F(z)) / F(radius)
-        return ramp((1 - x * x - y * y) * F(4))
+        x, y = (self.lateral - f32(lateral)) / f32(radius), (self.z - f32(z)) / f32(radius)
+        return ramp((1 - x * x - y * y) * f32(4))
 
     def fade(self, cell: float) -> np.ndarray:
         """How much of a texture with this lattice step (m) a pixel still resolves, (h, 1)."""
-        return ramp(F(2) - F(2 / cell) * self.blur)
+        return ramp(f32(2) - f32(2 / cell) * self.blur)
 
 
 def _first_ground_row(canvas: Canvas) -> int:
@@ -115,10 +117,10 @@ def _ground(canvas: Canvas) -> _Ground:
     camera = canvas.camera
     top = _first_ground_row(canvas)
     v = canvas.rows[top:, None]
-    z = np.minimum(F(camera.height * camera.f) / np.maximum(v - F(camera.v0), F(1e-3)), F(FAR))
-    lateral = (canvas.columns - F(camera.u0))[None] * (z / F(camera.f))
-    lateral += F(camera.lateral) - F(camera.bend) * z * z
-    return _Ground(canvas, top, z, v, lateral, F(camera.f) / z, z * z / F(camera.f * camera.height))
+    z = np.minimum(f32(camera.height * camera.f) / np.maximum(v - f32(camera.v0), f32(1e-3)), f32(FAR))
+    lateral = (canvas.columns - f32(camera.u0))[None] * (z / f32(camera.f))
+    lateral += f32(camera.lateral) - f32(camera.bend) * z * z
+    return _Ground(canvas, top, z, v, lateral, f32(camera.f) / z, z * z / f32(camera.f * camera.height))
 
 
 def draw_ground(canvas: Canvas, plan: Plan, dice: Dice) -> None:
@@ -127,35 +129,37 @@ def draw_ground(canvas: Canvas, plan: Plan, dice: Dice) -> None:
     fine, coarse = Noise(dice), Noise(dice)
     z, lateral = ground.z, ground.lateral
     climate, green, half = plan.climate, plan.green, plan.half_width
-    broad = coarse(lateral * F(0.8), z * F(0.4))  # 1.2 m across, 2.5 m along
-    middle = fine(lateral * F(2.6), z * F(1.3))
-    broad += (F(0.5) - broad) * (1 - ground.fade(2.5))
-    middle += (F(0.5) - middle) * (1 - ground.fade(0.8))
-    small = fine(lateral * F(7.0), z * F(5.0))
-    small += (F(0.5) - small) * (1 - ground.fade(0.2))
+    broad = coarse(lateral * f32(0.8), z * f32(0.4))  # 1.2 m across, 2.5 m along
+    middle = fine(lateral * f32(2.6), z * f32(1.3))
+    broad += (f32(0.5) - broad) * (1 - ground.fade(2.5))
+    middle += (f32(0.5) - middle) * (1 - ground.fade(0.8))
+    small = fine(lateral * f32(7.0), z * f32(5.0))
+    small += (f32(0.5) - small) * (1 - ground.fade(0.2))
 
     road = ground.strip(0.0, half)
     verge = ground.beyond(green, half + 0.22)
     block = canvas.buffer[:, ground.top :]
-    grey = F(plan.asphalt) * (F(0.97) + F(0.04) * middle + F(0.05) * small)
-    slab = F(plan.paving) * (F(0.96) + F(0.06) * broad)
+    grey = f32(plan.asphalt) * (f32(0.97) + f32(0.04) * middle + f32(0.05) * small)
+    slab = f32(plan.paving) * (f32(0.96) + f32(0.06) * broad)
     kerb = ramp(ground.strip(half + 0.12, 0.12) + ground.strip(-half - 0.12, 0.12))
-    blades = F(0.25) + F(1.5) * ramp((F(0.45) * middle + F(0.55) * small - F(0.3)) * F(2.2))
-    blades *= F(0.45) + F(1.1) * broad
-    bloom = ramp((F(0.5) * broad + F(0.5) * middle - F(0.55)) * F(10)) * ramp((small - F(0.38)) * F(6))
+    blades = f32(0.25) + f32(1.5) * ramp((f32(0.45) * middle + f32(0.55) * small - f32(0.3)) * f32(2.2))
+    blades *= f32(0.45) + f32(1.1) * broad
+    bloom = ramp((f32(0.5) * broad + f32(0.5) * middle - f32(0.55)) * f32(10)) * ramp(
+        (small - f32(0.38)) * f32(6)
+    )
     for channel in range(3):
-        value = slab * F((1.0, 0.97, 0.9)[channel])
-        meadow = F(plan.grass[channel]) * blades
-        meadow += (F(0.7 * plan.blossom[channel]) - meadow) * bloom
+        value = slab * f32((1.0, 0.97, 0.9)[channel])
+        meadow = f32(plan.grass[channel]) * blades
+        meadow += (f32(0.7 * plan.blossom[channel]) - meadow) * bloom
         value += (meadow - value) * verge
-        value += (F(0.36) - value) * kerb
-        value += (grey * F((1.0, 1.0, 1.04)[channel]) - value) * road
+        value += (f32(0.36) - value) * kerb
+        value += (grey * f32((1.0, 1.0, 1.04)[channel]) - value) * road
         block[channel] = value
 
-    clutter = F(climate.clutter) * ((broad - F(0.5)) * F(1.5) + (middle - F(0.5)) * F(1.3))
-    heat = F(climate.paving_heat) + clutter
-    heat += (F(climate.verge_heat) + F(0.8) * (broad - F(0.5)) - heat) * verge
-    heat += (F(climate.road_heat) + clutter - heat) * road
+    clutter = f32(climate.clutter) * ((broad - f32(0.5)) * f32(1.5) + (middle - f32(0.5)) * f32(1.3))
+    heat = f32(climate.paving_heat) + clutter
+    heat += (f32(climate.verge_heat) + f32(0.8) * (broad - f32(0.5)) - heat) * verge
+    heat += (f32(climate.road_heat) + clutter - heat) * road
     block[HEAT] = heat
     block[EMISSIVITY] = 0.95
     block[GLOW] = 0.0
@@ -166,11 +170,11 @@ def draw_ground(canvas: Canvas, plan: Plan, dice: Dice) -> None:
     drivable = road > 0.5
     canvas.mask[ground.top :][drivable] = ROAD
     canvas.optimum[ground.top :] = np.where(verge > 0.5, INFRARED, VISIBLE)
-    dapple = ramp((F(0.6) * broad + F(0.4) * middle - F(0.42)) * F(9))
-    canvas.sunlit[ground.top :] *= 1 - verge * (1 - dapple) * F(climate.dapple)
+    dapple = ramp((f32(0.6) * broad + f32(0.4) * middle - f32(0.42)) * f32(9))
+    canvas.sunlit[ground.top :] *= 1 - verge * (1 - dapple) * f32(climate.dapple)
 
     _heat_clutter(ground, plan, dice, road)
-    _draw_markings(ground, plan, dice, F(0.72) + F(0.4) * middle)
+    _draw_markings(ground, plan, dice, f32(0.72) + f32(0.4) * middle)
 
 
 def _heat_clutter(ground: _Ground, plan: Plan, dice: Dice, road: np.ndarray) -> None:
@@ -181,7 +185,7 @@ def _heat_clutter(ground: _Ground, plan: Plan, dice: Dice, road: np.ndarray) -> 
 
     def add(cover: np.ndarray, heat: float) -> None:
         nonlocal extra
-        extra += (F(heat) - extra) * cover
+        extra += (f32(heat) - extra) * cover
 
     for _ in range(dice.count(2, 4)):  # repaired rectangles
         near = dice.between(3.0, 16.0)
@@ -191,7 +195,7 @@ def _heat_clutter(ground: _Ground, plan: Plan, dice: Dice, road: np.ndarray) -> 
         add(cover, strong * dice.pick((-1.0, 1.0)) * dice.between(0.5, 1.0))
     for side in (-1.0, 1.0):  # tyre tracks
         for wheel in (-0.75, 0.75):
-            add(ground.strip(side * half / 2 + wheel, 0.16) * F(0.6), strong * 0.6)
+            add(ground.strip(side * half / 2 + wheel, 0.16) * f32(0.6), strong * 0.6)
     for _ in range(dice.count(8, 13)):  # sealed cracks and lane lines that were milled off
         near, long = dice.between(2.5, 14.0), dice.between(1.5, 5.0)
         middle, thick = dice.between(-half, half), dice.between(0.07, 0.13)
@@ -205,10 +209,10 @@ def _heat_clutter(ground: _Ground, plan: Plan, dice: Dice, road: np.ndarray) -> 
     for _ in range(dice.count(1, 3)):  # manholes and warm drains, on the pavement too
         lateral = dice.between(-0.9 * half, half + 1.5) * -plan.green
         spot = ground.disc(lateral, dice.between(4.0, 14.0), dice.between(0.28, 0.45))
-        extra += (F(strong * 2.0) - extra) * spot
-        block[RGB] *= 1 - spot * F(0.12)
+        extra += (f32(strong * 2.0) - extra) * spot
+        block[RGB] *= 1 - spot * f32(0.12)
     puddle = ground.disc(dice.between(-half, half), dice.between(5.0, 12.0), dice.between(0.5, 1.2)) * road
-    extra += (F(-strong * 1.3) - extra) * puddle
+    extra += (f32(-strong * 1.3) - extra) * puddle
     block[HEAT] += extra
 
 
@@ -249,14 +253,14 @@ def _draw_markings(ground: _Ground, plan: Plan, dice: Dice, wear: np.ndarray) ->
                 part = cover_polygon(canvas, where, points)
                 np.maximum(cover[rows, where[1]], part, out=cover[rows, where[1]])
 
-    paint = cover * np.minimum(wear, F(1))
+    paint = cover * np.minimum(wear, f32(1))
     block = canvas.buffer[:, ground.top :]
     yellow = _YELLOW if dice.chance(0.25) else _WHITE
     middle = ground.strip(0.0, 0.2)
     for channel in range(3):
-        colour = F(_WHITE[channel]) + F(yellow[channel] - _WHITE[channel]) * middle
+        colour = f32(_WHITE[channel]) + f32(yellow[channel] - _WHITE[channel]) * middle
         block[channel] += (colour - block[channel]) * paint
-    block[RETRO] += paint * F(0.1)
+    block[RETRO] += paint * f32(0.1)
     canvas.mask[ground.top :][cover > 0.5] = MARKING
 
 

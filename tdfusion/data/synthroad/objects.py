@@ -9,7 +9,7 @@ from tdfusion.data.synthroad.canvas import Canvas, Noise, material, ramp
 from tdfusion.data.synthroad.labels import BACKGROUND, BOX_CLASSES, CONE, INFRARED, SIGN, VISIBLE
 from tdfusion.data.synthroad.plan import Plan, Thing
 
-F = np.float32
+f32 = np.float32
 # Seven bars of a digit, 0.44 wide and 0.72 high, and which of them each digit shows.
 _SEGMENTS = (
     (0.0, 0.24, 0.44, 0.36),
@@ -140,21 +140,23 @@ def draw_tree(canvas: Canvas, plan: Plan, thing: Thing) -> None:
     )
     if where is None:
         return
-    x = ((canvas.columns[where[1]] - F(brush.u)) / F(s))[None]
-    y = ((F(brush.v) - canvas.rows[where[0]]) / F(s))[:, None]
-    rx, ry = (x - F(lean)) / F(wide), (y - F(middle)) / F(high)
-    rough = noise(x * F(0.8) + F(9), y * F(0.8)) * F(0.5) + noise(x * F(2.3) + y, y * F(2.3) - x) * F(0.3)
-    rough += noise(x * F(6.0) - y * F(2), y * F(6.0) + x * F(2)) * F(0.2)
-    cover = ramp((1 - rx * rx - ry * ry + (rough - F(0.55)) * F(1.7)) * F(min(5.0, 0.5 * s)))
-    tone = F(0.25) + F(1.5) * ramp(
+    x = ((canvas.columns[where[1]] - f32(brush.u)) / f32(s))[None]
+    y = ((f32(brush.v) - canvas.rows[where[0]]) / f32(s))[:, None]
+    rx, ry = (x - f32(lean)) / f32(wide), (y - f32(middle)) / f32(high)
+    rough = noise(x * f32(0.8) + f32(9), y * f32(0.8)) * f32(0.5) + noise(
+        x * f32(2.3) + y, y * f32(2.3) - x
+    ) * f32(0.3)
+    rough += noise(x * f32(6.0) - y * f32(2), y * f32(6.0) + x * f32(2)) * f32(0.2)
+    cover = ramp((1 - rx * rx - ry * ry + (rough - f32(0.55)) * f32(1.7)) * f32(min(5.0, 0.5 * s)))
+    tone = f32(0.25) + f32(1.5) * ramp(
         (
-            noise(x * F(4.0) + y, y * F(4.0) - x) * F(0.6)
-            + noise(x * F(9.0) - y * F(3), y * F(9.0) + x * F(3)) * F(0.4)
-            - F(0.25)
+            noise(x * f32(4.0) + y, y * f32(4.0) - x) * f32(0.6)
+            + noise(x * f32(9.0) - y * f32(3), y * f32(9.0) + x * f32(3)) * f32(0.4)
+            - f32(0.25)
         )
-        * F(1.7)
+        * f32(1.7)
     )
-    tone *= (F(0.75) + F(0.35) * ry) * F(tint)
+    tone *= (f32(0.75) + f32(0.35) * ry) * f32(tint)
     value = np.repeat(material(plan.leaf, leaf, 0.97)[:, None], cover.size, axis=1).reshape(-1, *cover.shape)
     value[:3] *= tone
     brush.fill(where, cover, value)

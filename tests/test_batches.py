@@ -1,17 +1,11 @@
-"""Meta-train and meta-test subsets (Sec. 3.3), and the paper's lists."""
+"""Disjoint meta-training and meta-test subsets (Sec. 3.3)."""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 import pytest
 
-from tdfusion.data import disjoint_subsets, paper_split
-from tdfusion.data.splits import split_checksum
+from tdfusion.batches import disjoint_subsets
 from tdfusion.errors import InputError
-
-COUNTS = {("M3FD", "train"): 3150, ("M3FD", "test"): 1050, ("LLVIP", "train"): 1203, ("LLVIP", "test"): 347}
 
 
 @pytest.mark.parametrize("variant", ["paper", "released"])
@@ -62,29 +56,3 @@ def test_too_few_pairs_are_an_error_that_says_how_many_are_needed() -> None:
         disjoint_subsets(400, 200, 0, 0, variant="mine")
     with pytest.raises(InputError, match="at least 1"):
         disjoint_subsets(400, 0, 0, 0)
-
-
-@pytest.mark.parametrize(("dataset", "split"), COUNTS)
-def test_paper_lists_have_their_count_and_checksum(dataset: str, split: str) -> None:
-    names = paper_split(dataset, split)
-    assert len(names) == len(set(names)) == COUNTS[dataset, split]
-    text = "".join(f"{name}\n" for name in names)
-    assert hashlib.sha256(text.encode()).hexdigest() == split_checksum(dataset, split)
-
-
-def test_paper_lists_part_the_data() -> None:
-    train, test = (set(paper_split("M3FD", s)) for s in ("train", "test"))
-    assert train | test == {f"{i:05d}" for i in range(4200)}
-    assert not train & test
-    assert not set(paper_split("LLVIP", "train")) & set(paper_split("LLVIP", "test"))
-
-
-def test_a_list_that_the_paper_does_not_have_is_an_error() -> None:
-    with pytest.raises(InputError, match="MSRS train: the paper has no list"):
-        paper_split("MSRS", "train")
-
-
-@pytest.mark.parametrize(("dataset", "split"), COUNTS)
-def test_paper_lists_are_the_released_ones(real_data: Path, dataset: str, split: str) -> None:
-    lines = (real_data / "splits" / f"{dataset}_{split}.txt").read_text().splitlines()
-    assert tuple(Path(line.split()[0]).stem for line in lines) == paper_split(dataset, split)
