@@ -7,9 +7,11 @@ import dataclasses
 import sys
 
 from tdfusion import __version__
+from tdfusion.commands.convert import add_convert_command
 from tdfusion.commands.data import add_data_command
 from tdfusion.commands.downstream import add_downstream_command
 from tdfusion.commands.evaluate import add_compare_command, add_evaluate_command
+from tdfusion.commands.export import add_export_command
 from tdfusion.errors import InputError, TrainingError
 
 
@@ -44,6 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_compare_command(commands)
     add_downstream_command(commands)
     add_data_command(commands)
+    add_convert_command(commands)
+    add_export_command(commands)
     return parser
 
 
@@ -59,9 +63,9 @@ def _add_fuse(commands: argparse._SubParsersAction) -> None:
     fuse.add_argument("--out", required=True, metavar="DIR", help="folder for the results, made if missing")
     fuse.add_argument(
         "--weights",
-        required=True,
         metavar="FILE",
-        help="F.safetensors of a training run here, or a .pth that the authors released (TDFusion_MSRS.pth ...)",
+        help="F.safetensors or the folder of a training run, a .pth that the authors released "
+        "(TDFusion_MSRS.pth ...), or a repository on the Hugging Face hub (default: the weights that tdfusion carries)",
     )
     fuse.add_argument("--device", default="cpu", help='"cpu" (default), "cuda", "cuda:1", "mps"')
     fuse.add_argument(
@@ -89,7 +93,7 @@ def _fuse(arguments: argparse.Namespace) -> int:
 
     keep_freed_memory()
     pairs = match_pairs(arguments.ir, arguments.vi, arguments.out)
-    F = FusionNet.from_file(arguments.weights).to(_device(arguments.device))
+    F = FusionNet.from_pretrained(arguments.weights).to(_device(arguments.device))
     written = fuse_files(
         F, pairs, minmax=arguments.stretch == "minmax", match=arguments.match, overwrite=arguments.overwrite
     )

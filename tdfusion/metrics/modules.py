@@ -12,12 +12,15 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from tdfusion.errors import InputError
+from tdfusion.extras import extra
 from tdfusion.metrics.checks import UndefinedMetricWarning
 from tdfusion.metrics.conventions import Convention, resolve
 from tdfusion.metrics.functional import METRICS, entropy, measure, qabf, scd, spatial_frequency, ssim, vif
+
+with extra("torchmetrics", "the metrics as torchmetrics classes"):
+    from torchmetrics import Metric
 
 
 class FusionMetrics(Metric):
