@@ -68,9 +68,9 @@ def facts(run: Path) -> dict[str, Any]:
 def _summary(config: TrainConfig) -> str:
     if config.w == "half":
         return (
-            "F trained with the fixed loss weights w_a = w_b = 1/2: **not** with the learned loss of the paper, and not "
-            "on real pairs. A placeholder, so that `tdfusion fuse` works before anything is trained or fetched; for "
-            "results that matter, name other weights."
+            "F trained with the fixed loss weights w_a = w_b = 1/2: **not** with the learned loss of the paper, and "
+            "not on real pairs. A placeholder, so that `tdfusion fuse` works before anything is trained or fetched. "
+            "For results that matter, name other weights."
         )
     return f"F trained by Algorithm 1 with T for {config.task}."
 

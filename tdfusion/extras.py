@@ -14,7 +14,7 @@ def extra(name: str, what: str) -> Iterator[None]:
 
     Args:
         name: the extra, as in ``pip install "tdfusion[name]"``.
-        what: what needs it, the subject of the sentence.
+        what: what they are needed for.
 
     Raises:
         InputError: a library is not installed; names it and the command that installs it.
@@ -26,5 +26,5 @@ def extra(name: str, what: str) -> Iterator[None]:
         if library in ("", "tdfusion"):  # a mistake of ours
             raise
         raise InputError(
-            f'{what} needs {library}, which is not installed: pip install "tdfusion[{name}]"'
+            f'{library} is not installed, and it is needed for {what}: pip install "tdfusion[{name}]"'
         ) from error

@@ -46,6 +46,10 @@ class Pretrained(PyTorchModelHubMixin):
             return cls.from_file(path)
         if path.is_dir() and not (path / _FILE).is_file():
             raise InputError(f"{path}: holds neither {own.name} (a run) nor {_FILE} (save_pretrained)")
+        if not path.is_dir() and (
+            len(path.parts) != 2 or path.parent.is_dir()
+        ):  # a slip of the pen, no hub id
+            raise InputError(f"{path}: no such weight file or folder")
         try:
             return super().from_pretrained(source, **hub)
         except InputError:
