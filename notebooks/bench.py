@@ -13,8 +13,9 @@
 # metrics beside the libraries that people compute them with: time, memory, and whether both sides return the same values.
 # What was aimed at stands beside what was reached.
 #
-# **What it needs.** Nothing: it reads `results/bench_meta.json` and `results/bench_metrics.json`. To measure your own
-# machine, run `make bench`, and this notebook again; everything on it, verdicts included, is read from the two files.
+# **What it needs.** Nothing: it reads `results/bench_meta.json`, `results/bench_metrics.json` and
+# `results/bench_export.json`. To measure your own machine, run `make bench`, and this notebook again; everything on it,
+# verdicts included, is read from these files.
 
 # %% tags=["hide-input"]
 import json
@@ -348,3 +349,24 @@ print(
 
 # %% [markdown]
 # "All six" shares work between the metrics, so its time need not be the sum of the rows above it.
+
+# %% [markdown]
+# ## $\mathcal{F}$ in onnxruntime
+#
+# The exported network ([Without PyTorch](../book/use/export.md)) beside PyTorch with the memory setting, forward only, on
+# the CPU, each in a process of its own, in turn. Above 1, onnxruntime is the faster one.
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+export = json.loads((RESULTS / "bench_export.json").read_text())
+rows = [
+    (side, f"{middle:.3f} s", f"{low:.3f} to {high:.3f} s", f"{export['peak_MB'][side]} MB")
+    for side, (low, middle, high) in export["seconds_quartiles"].items()
+]
+display(Markdown(format_table(("", "median", "quartiles", "peak memory"), rows)))
+low, middle, high = export["times_faster_quartiles"]
+where = export["provenance"]
+print(
+    f"{export['size'][0]}x{export['size'][1]}, {export['threads']} threads, {export['rounds']} rounds: onnxruntime "
+    f"{where['onnxruntime']} is {middle:.2f} times as fast\n(quartiles {low:.2f} to {high:.2f}), largest difference "
+    f"{export['largest_difference']:.0e}; load average of the machine {where['load_average'][0]:.1f}"
+)

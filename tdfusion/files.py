@@ -1,4 +1,4 @@
-"""Finding image files, and writing text whole or not at all. No torch here: commands parse without it."""
+"""Finding image files, and writing files whole or not at all. No torch here: commands parse without it."""
 
 from __future__ import annotations
 
@@ -42,10 +42,15 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file: the whole file appears, or none. Missing folders are made."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file: the whole file appears, or none. Missing folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.part")
     try:
-        scratch.write_text(text)
+        scratch.write_bytes(content)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)

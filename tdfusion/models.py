@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as nnf
-from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from tdfusion.errors import InputError
+from tdfusion.pretrained import Pretrained
 from tdfusion.weights import read_released, read_safetensors
 
 HEADS = 8
@@ -191,13 +191,15 @@ def check_pair(I_a: Tensor, I_b: Tensor) -> None:
         raise InputError(f"I_a {tuple(I_a.shape)} and I_b {tuple(I_b.shape)} differ in shape")
 
 
-class FusionNet(nn.Module, PyTorchModelHubMixin):
+class FusionNet(nn.Module, Pretrained):
     """The fusion network F, Sec. 3.6: ``I_f = F(I_a, I_b)``. 59,856 parameters at the paper's size.
 
     Args:
         width: channels per modality, a multiple of 8 (paper: 16).
         blocks: Restormer blocks per stage (paper: 2).
     """
+
+    letter = "F"
 
     def __init__(self, width: int = 16, blocks: int = 2) -> None:
         super().__init__()
@@ -243,13 +245,15 @@ class FusionNet(nn.Module, PyTorchModelHubMixin):
         return cls.from_released(path)
 
 
-class LossNet(nn.Module, PyTorchModelHubMixin):
+class LossNet(nn.Module, Pretrained):
     """The loss generation network G, Sec. 3.2 and 3.6. 44,529 parameters at the paper's size.
 
     Args:
         width: channels per modality, a multiple of 8 (paper: 16).
         blocks: Restormer blocks per stage (paper: 2).
     """
+
+    letter = "G"
 
     def __init__(self, width: int = 16, blocks: int = 2) -> None:
         super().__init__()

@@ -6,17 +6,19 @@ the network can carry numbers but no code.
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from tdfusion.errors import InputError
+from tdfusion.files import write_bytes
 
 # Ours (left) and the authors' (right). Inside a Restormer block the second table applies.
 _MODULES = {
@@ -119,17 +121,40 @@ def read_safetensors(path: Path, template: Mapping[str, Tensor]) -> dict[str, Te
     return found
 
 
-def write_safetensors(path: Path, net: nn.Module, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a network's parameters, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.part")
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """What a ``.safetensors`` file says of itself: commit, settings.
+
+    Raises:
+        InputError: missing or unreadable.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such weight file")
     try:
-        save_file(state, scratch, metadata=dict(metadata or {}))
-        scratch.chmod(0o644)  # safetensors makes it private to the user
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+        with safe_open(path, "pt") as file:
+            return dict(sorted((file.metadata() or {}).items()))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as safetensors ({error})") from error
+
+
+def write_safetensors(path: Path, net: nn.Module, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a network's parameters, whole or not at all; equal contents give equal bytes."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    write_bytes(path, _canonical(save(state, metadata=dict(metadata or {}))))
+
+
+def _canonical(file: bytes) -> bytes:
+    """A safetensors file with its metadata in order of name: the library writes them in a random one.
+
+    The format is the length of a JSON header (8 bytes, little-endian), the header filled up with spaces to
+    a multiple of 8, and the numbers.
+    """
+    size = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + file[8 + size :]
 
 
 def _compare(

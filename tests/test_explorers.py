@@ -22,7 +22,7 @@ from tdfusion.metrics import METRICS, all_metrics
 from tdfusion.models import FusionNet, LossNet
 from tdfusion.weights import write_safetensors
 
-pytest.importorskip("anywidget", reason="the explorers need anywidget: pip install 'tdfusion[book]'")
+pytest.importorskip("anywidget", reason="the explorers need anywidget: pip install 'tdfusion[explorers]'")
 
 from tdfusion.explorers import (
     DEGRADATIONS,

@@ -18,7 +18,7 @@ from conftest import ROOT
 from tdfusion.data.pair import Pair
 from tdfusion.data.synthroad.scenes import SynthRoad
 
-pytest.importorskip("anywidget", reason="the explorers need anywidget: pip install 'tdfusion[book]'")
+pytest.importorskip("anywidget", reason="the explorers need anywidget: pip install 'tdfusion[explorers]'")
 
 from book_browser import Browser, find_browser
 

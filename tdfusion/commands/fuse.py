@@ -40,9 +40,9 @@ def add_fuse_command(commands: argparse._SubParsersAction) -> None:
     )
     fuse.add_argument(
         "--weights",
-        required=True,
         metavar="FILE",
-        help="F.safetensors of a training run here, or a .pth that the authors released (TDFusion_MSRS.pth ...)",
+        help="F.safetensors or the folder of a training run, a .pth that the authors released "
+        "(TDFusion_MSRS.pth ...), or a repository on the Hugging Face hub (default: the weights that tdfusion carries)",
     )
     fuse.add_argument("--device", default="cpu", help='"cpu" (default), "cuda", "cuda:1", "mps"')
     fuse.add_argument("--ir-range", default="auto", metavar="RANGE", help=f"of infrared files, {RANGE_HELP}")
@@ -137,7 +137,7 @@ def _fuse_images(arguments: argparse.Namespace, settings: dict[str, Any]) -> int
 def _open_F(arguments: argparse.Namespace) -> Any:
     from tdfusion.models import FusionNet
 
-    return FusionNet.from_file(arguments.weights).to(open_device(arguments.device))
+    return FusionNet.from_pretrained(arguments.weights).to(open_device(arguments.device))
 
 
 def open_device(name: str) -> Any:

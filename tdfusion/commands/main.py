@@ -6,9 +6,11 @@ import argparse
 import sys
 
 from tdfusion import __version__
+from tdfusion.commands.convert import add_convert_command
 from tdfusion.commands.data import add_data_command
 from tdfusion.commands.downstream import add_downstream_command
 from tdfusion.commands.evaluate import add_compare_command, add_evaluate_command
+from tdfusion.commands.export import add_export_command
 from tdfusion.commands.fuse import add_fuse_command, open_device
 from tdfusion.commands.settings import read_settings
 from tdfusion.errors import InputError, TrainingError
@@ -45,6 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_compare_command(commands)
     add_downstream_command(commands)
     add_data_command(commands)
+    add_convert_command(commands)
+    add_export_command(commands)
     return parser
 
 

@@ -17,15 +17,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
-from transformers import (
-    PrinterCallback,
-    SegformerForImageClassification,
-    SegformerForSemanticSegmentation,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-)
-from transformers.utils import logging
 
 from tdfusion.data.images import write_png
 from tdfusion.data.layouts import find_layout
@@ -33,9 +24,21 @@ from tdfusion.downstream.config import DownstreamConfig
 from tdfusion.downstream.prepare import Prepared
 from tdfusion.downstream.scores import Scores, confusion_matrix, segmentation_scores
 from tdfusion.errors import InputError
+from tdfusion.extras import extra
 from tdfusion.files import write_text
 from tdfusion.tasks.segmentation import SegmentationTask, class_weights
 from tdfusion.weights import read_safetensors, write_safetensors
+
+with extra("train", "segmentation"):
+    from transformers import (
+        PrinterCallback,
+        SegformerForImageClassification,
+        SegformerForSemanticSegmentation,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
+    from transformers.utils import logging
 
 _STATE_KEPT = 20  # how often a run writes its state; an interruption loses at most a part in so many
 _OURS = (

@@ -9,11 +9,8 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-try:
-    import anywidget
-    import traitlets
-except ModuleNotFoundError as error:  # they belong to the extra, not to the library
-    raise ModuleNotFoundError(f"the explorers need {error.name}: pip install 'tdfusion[book]'") from error
+import anywidget
+import traitlets
 from matplotlib.figure import Figure
 
 from tdfusion.errors import InputError

@@ -16,9 +16,13 @@ import torchmetrics
 from torch import Tensor
 
 from tdfusion.errors import InputError
+from tdfusion.extras import extra
 from tdfusion.metrics.checks import UndefinedMetricWarning
 from tdfusion.metrics.conventions import Convention, resolve
 from tdfusion.metrics.table import METRICS, TABLE, Metric, measure
+
+with extra("torchmetrics", "the metrics as torchmetrics classes"):
+    from torchmetrics import Metric
 
 
 class FusionMetrics(torchmetrics.Metric):

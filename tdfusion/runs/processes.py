@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tdfusion.errors import InputError
+from tdfusion.extras import extra
 
 
 class Processes:
@@ -31,7 +32,8 @@ class Processes:
     def __init__(self, device: str) -> None:
         self.count, self.rank, self.device = int(os.environ.get("WORLD_SIZE", "1")), 0, device
         if self.count > 1:
-            from accelerate import PartialState
+            with extra("train", "training in several processes"):
+                from accelerate import PartialState
 
             state = PartialState(cpu=device == "cpu")
             self.rank, self.device = state.process_index, str(state.device)

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from tdfusion.data.pair import Batch
 from tdfusion.errors import InputError
+from tdfusion.extras import extra
 
 GAINS = {"box": 7.5, "cls": 0.5, "dfl": 1.5}  # weights of the three parts of the loss, ultralytics' defaults
 STRIDE = 32  # px of the image per cell of YOLOv8's coarsest map
@@ -210,6 +211,7 @@ def import_ultralytics() -> None:
             mock.patch.object(Image, "open", Image.open),
             np.printoptions(),
             warnings.catch_warnings(),
+            extra("detection", "detection"),
         ):
             importlib.import_module("ultralytics.nn.tasks")
         logger = logging.getLogger("ultralytics")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
-from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from tdfusion.data.pair import Batch
 from tdfusion.errors import InputError
+from tdfusion.extras import extra
+
+with extra("train", "segmentation"):
+    from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 
 def class_weights(counts: Tensor) -> Tensor:

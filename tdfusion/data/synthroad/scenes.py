@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -18,6 +17,7 @@ from tdfusion.data.pair import Pair
 from tdfusion.data.synthroad.labels import BOX_CLASSES, CLASSES, INFRARED, OPTIMUM, PALETTE, VISIBLE
 from tdfusion.data.synthroad.render import render
 from tdfusion.errors import InputError
+from tdfusion.extras import extra
 
 __all__ = [
     "BOX_CLASSES",
@@ -52,6 +52,9 @@ def oracle_weights(optimum: Tensor) -> Tensor:
     open_to_both = ~(infrared | (optimum == VISIBLE).numpy())
     if open_to_both.all():
         return torch.full((1, *optimum.shape), 0.5)
+    with extra("train", "SynthRoad's best weights"):
+        from scipy.ndimage import distance_transform_edt
+
     rows, columns = distance_transform_edt(open_to_both, return_distances=False, return_indices=True)
     return torch.from_numpy(infrared[rows, columns]).float()[None]  # (1, H, W)
 
