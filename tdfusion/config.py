@@ -21,8 +21,10 @@ DATASETS = ("SynthRoad", "MSRS", "FMB", "M3FD", "LLVIP")
 
 
 def check_variant(variant: str) -> None:
-    """Raises:
-    InputError: neither "paper" nor "released".
+    """Refuse a variant that the losses do not have.
+
+    Raises:
+        InputError: neither "paper" nor "released".
     """
     if variant not in get_args(Variant):
         raise InputError(f'unknown variant "{variant}"; choose "paper" or "released"')

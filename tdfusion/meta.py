@@ -15,7 +15,7 @@ $$v^\top \frac{\partial^2 L_f}{\partial \theta_F \partial \theta_G}
   \qquad J = \frac{\partial I_f}{\partial \theta_F} .$$
 
 J v, how I_f moves when theta_F moves along v, is one forward-mode derivative of F. No graph of a graph is
-built. `mixed_derivative` has this form and two slower ones that check it.
+built. `meta_gradient` has this form and slower ones that check it.
 
 All functions leave the networks as they found them: parameters are passed as values, buffers as copies.
 """

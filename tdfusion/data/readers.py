@@ -106,7 +106,7 @@ class FolderSource:
 def looks_whole(files: PairFiles) -> bool:
     """True where each file of a pair is there, has an image header, and ends as its format must.
 
-    A quick look that decodes no pixel: `verify` reads everything.
+    A quick look that decodes no pixel: `tdfusion.data.verify.verify` reads everything.
     """
     for path in filter(None, (files.ir, files.vi, files.label)):
         try:
