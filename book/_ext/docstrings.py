@@ -64,7 +64,9 @@ def fields(cls: type) -> list[tuple[str, str, str]]:
 
 def prepare(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     if what in ("property", "attribute", "data"):
-        lines.insert(0, "\\ ")  # nothing; else napoleon takes what stands before a colon on the first line for a type
+        lines.insert(
+            0, "\\ "
+        )  # nothing; else napoleon takes what stands before a colon on the first line for a type
     if what == "class" and dataclasses.is_dataclass(obj) and "Attributes:" not in lines:
         lines += ["", "Attributes:", *(f"    {n} (``{kind}``): {said}" for n, kind, said in fields(obj)), ""]
     lines[:] = as_rst("\n".join(lines)).split("\n")

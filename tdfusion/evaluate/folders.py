@@ -47,7 +47,8 @@ def evaluate_folder(
             else the whole match, is the label of the image's group. Every name must match.
         workers: pairs scored at once; None takes one per core.
         method: what the rows are called; None takes the folder's name.
-        dataset: name of the data for `tdfusion.evaluate.compare.compare`, as in the paper's tables (MSRS, FMB, M3FD, LLVIP) or your own.
+        dataset: name of the data for `tdfusion.evaluate.compare.compare`,
+            as in the paper's tables (MSRS, FMB, M3FD, LLVIP) or your own.
         with_baselines: also score infrared, visible, mean and max of each pair, as every table should show.
 
     Returns:
