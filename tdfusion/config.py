@@ -154,6 +154,14 @@ def make_config(preset: str = "smoke", variant: str = "paper", **settings: Any) 
     Raises:
         InputError: unknown preset, variant or setting (the nearest name is suggested), or a value out of
             its range.
+
+    Example:
+        >>> config = make_config("paper", "released", dataset="FMB")
+        >>> config.L, config.M, config.intensity, config.task_size
+        (40, 200, 'released', (300, 400))
+        >>> make_config(alhpa=0.5)
+        Traceback (most recent call last):
+        tdfusion.errors.InputError: unknown setting "alhpa"; did you mean "alpha"?
     """
     check_variant(variant)
     if preset not in PRESETS:
