@@ -48,7 +48,7 @@ nbval: $(ENV)
 rerun: $(ENV)
 	@for notebook in notebooks/*.ipynb; do \
 	  echo "== $$notebook"; \
-	  $(QUIET) TDFUSION_STATIC=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+	  $(QUIET) MPLBACKEND=module://matplotlib_inline.backend_inline TDFUSION_STATIC=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 	    --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False --log-level WARN $$notebook || exit 1; \
 	done
 	@$(MAKE) --no-print-directory book

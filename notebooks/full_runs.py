@@ -9,9 +9,9 @@
 # %% [markdown]
 # # At full scale
 #
-# **What this page shows.** How the runs at the paper's scale are made with one command, on a machine that may be taken
-# away at any minute; what a step asks of it, and so what to expect; which of these runs have been made, and the same
-# command at a reduced size as proof that it works from the first scene to the last score.
+# **What this page shows.** How runs of the paper's length are made on SynthRoad with one command, on a machine that may
+# be taken away at any minute; what a step asks of it, and so what to expect; which of these runs have been made, and the
+# same command at a reduced size as proof that it works from the first scene to the last score.
 #
 # **What it needs.** Nothing to read it. The runs themselves want a GPU: see *What to expect*.
 

@@ -94,7 +94,7 @@ figure = image_row(
 # ## How much can the weights matter?
 
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU of sources and of fusion trained with fixed weights, three seeds each"}, "figure": {"caption": "Mean IoU of the judge, by what it was trained on. Dots are seeds, bars their mean. Top: images that need no training. Below: F that can only choose (mask, centred), trained with fixed weights.", "name": "fig-mechanism-ceiling"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU of sources and of fusion trained with fixed weights, three seeds each"}, "figure": {"caption": "Mean IoU of the judge, by what it was trained on. Dots are seeds, bars their mean. First five rows: images that no F has made. Below: F trained with fixed weights, without the gradient term unless an alpha is named. mask: F that can only choose, centred unless the row says not; small: the paper's form of F at width 8.", "name": "fig-mechanism-ceiling"}}
 def dots(arms: dict[str, str], reference: str | None = None):
     """Seeds as dots and their mean as a bar, an arm per row; a line at the mean of a reference arm."""
     figure, axis = plt.subplots(figsize=(7, 0.36 * len(arms) + 0.9), layout="constrained")
@@ -165,7 +165,7 @@ figure = dots(ran("paper", "paper half", "paper oracle", "released", "released h
 # plain steps; and with $v$ replaced by $(J^\top J + \lambda I)^{-1} v$, the Gauss-Newton form
 # ([Section 3.7](read_37_theory.ipynb) has $J$ and $v$).
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "For two forms of F, four maps over one scene: the pixel gradient, the push through one step, through four steps, and in Gauss-Newton form"}, "figure": {"caption": "How w_a is asked to move (orange: towards infrared, purple: towards visible), on one training scene, each map divided by its root mean square over the batch. The first column is what the task asks for.", "name": "fig-mechanism-maps"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "For three forms of F, what carries the class and four maps over one scene: the pixel gradient, the push through one step, through four steps, and in Gauss-Newton form"}, "figure": {"caption": "How w_a is asked to move (orange: towards infrared, purple: towards visible), on one training scene, each map divided by its root mean square over the batch. A row per form of F. First column: what the scene knows (orange infrared, purple visible, white either, pale orange both). Second: what the task asks for. The others: what is left of it after F.", "name": "fig-mechanism-maps"}}
 forms = ("pixel gradient", "one step", "four steps", "gauss-newton")
 networks = ("paper 8", "mask", "mask centred")
 train_scene = SynthRoad("train", study["scenes"]["train"], (64, 64), 0)[signal["setting"]["scene"]]
@@ -269,20 +269,7 @@ figure = dots(
     "mask half",
 )  # fmt: skip
 
-# %% [markdown]
-# ## And if the task trains F itself?
-#
-# The paper keeps $\mathcal{L}_t$ away from $\mathcal{F}$; letting it in is its Exp. III, rated there by fusion metrics. Here
-# $\mathcal{F}$ follows $\mathcal{L}_f + \mathcal{L}_t$ with $w = 1/2$, no $\mathcal{G}$ and no meta-step. **These arms were
-# not in the plan either**; they answer a question that every reader asks.
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU for three forms of F at w = 1/2, with the task loss in F's own loss, and with the oracle's weights"}, "figure": {"caption": "The judge for three forms of F: w = 1/2; the same with the task's loss added to the fusion loss; and the oracle's w.", "name": "fig-mechanism-joint"}}
-figure = dots(
-    ran("mask half", "mask half, with L_t", "mask oracle", "small half", "small half, with L_t", "small oracle",
-        "paper half", "paper half, with L_t", "paper oracle"),
-)  # fmt: skip
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Curves of mean infrared weight per region over epochs for the arms whose weights are learned"}, "figure": {"caption": "Mean w_a by what carries the class, over epochs, as above, for the arms without the gradient term.", "name": "fig-mechanism-curves"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Curves of mean infrared weight per region over epochs for the arms whose weights are learned"}, "figure": {"caption": "Mean w_a by what carries the class, over epochs, for the arms of the previous figure whose G is learned on an F that can only choose, and for direct. Lines are seeds.", "name": "fig-mechanism-curves"}}
 figure = region_curves(
     [
         arm
@@ -297,7 +284,7 @@ figure = region_curves(
     ]
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Learned weight maps of several arms on four test scenes beside the oracle's"}, "figure": {"caption": "w_a on four test scenes, seed 0 (orange: infrared, purple: visible). First rows: the scene and the oracle's weights.", "name": "fig-mechanism-learned-maps"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Learned weight maps of several arms on four test scenes beside the oracle's"}, "figure": {"caption": "w_a on four test scenes, one per row, seed 0 (orange: infrared, purple: visible). First three columns: the two images and the oracle's weights; then what G of each arm has learned.", "name": "fig-mechanism-learned-maps"}}
 arms = [
     arm
     for arm in (
@@ -332,6 +319,19 @@ for axis, title in zip(
     axis.set_title(title, fontsize=7)
 for axis in axes.flat:
     axis.axis("off")
+
+# %% [markdown]
+# ## And if the task trains F itself?
+#
+# The paper keeps $\mathcal{L}_t$ away from $\mathcal{F}$; letting it in is its Exp. III, rated there by fusion metrics. Here
+# $\mathcal{F}$ follows $\mathcal{L}_f + \mathcal{L}_t$ with $w = 1/2$, no $\mathcal{G}$ and no meta-step. **These arms were
+# not in the plan either**; they answer a question that every reader asks.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU for three forms of F at w = 1/2, with the task loss in F's own loss, and with the oracle's weights"}, "figure": {"caption": "The judge for three forms of F: w = 1/2; the same with the task's loss added to the fusion loss; and the oracle's w.", "name": "fig-mechanism-joint"}}
+figure = dots(
+    ran("mask half", "mask half, with L_t", "mask oracle", "small half", "small half, with L_t", "small oracle",
+        "paper half", "paper half, with L_t", "paper oracle"),
+)  # fmt: skip
 
 # %% [markdown]
 # ## The answers

@@ -115,8 +115,12 @@ figure = history_curves(history, smooth=9)
 # Both losses fall, and $\mathcal{G}$ does move. But look where it moves: the mean of $w_a$ goes to almost 1, which is
 # infrared **everywhere**, not infrared where it helps. One run with one seed at a small scale proves nothing about the
 # paper's setting; it does show why a mean of $w_a$ and a falling loss are not evidence that the loss has learned
-# anything about the scene. Whether it goes the right way per region, and what would make it, is a question for a study
-# with several seeds and known answers, which is not part of this book yet.
+# anything about the scene. Whether it goes the right way per region, and what would make it, takes several seeds and
+# scenes whose answer is known: {doc}`read_44_mechanism` is that study.
+#
+# The stored run is older than the scenes above. It was trained on an earlier rendering of SynthRoad, and before some
+# settings existed (`method` and `w` among them; a run without them is read as one with their defaults), so today's
+# command gives other numbers than these.
 #
 # ## Where to go from here
 #

@@ -23,8 +23,10 @@ TASKS = get_args(TaskName)
 
 
 def check_variant(variant: str) -> None:
-    """Raises:
-    InputError: neither "paper" nor "released".
+    """Refuse a variant that the losses do not have.
+
+    Raises:
+        InputError: neither "paper" nor "released".
     """
     if variant not in get_args(Variant):
         raise InputError(f'unknown variant "{variant}"; choose "paper" or "released"')
@@ -174,6 +176,14 @@ def make_config(
     Raises:
         InputError: unknown preset, variant, experiment or setting (the nearest name is suggested), or a
             value out of its range.
+
+    Example:
+        >>> config = make_config("paper", "released", dataset="FMB")
+        >>> config.L, config.M, config.intensity, config.task_size
+        (40, 200, 'released', (300, 400))
+        >>> make_config(alhpa=0.5)
+        Traceback (most recent call last):
+        tdfusion.errors.InputError: unknown setting "alhpa"; did you mean "alpha"?
     """
     check_variant(variant)
     for what, name, known in (("preset", preset, PRESETS), ("experiment", experiment, EXPERIMENTS)):

@@ -68,6 +68,10 @@ def stretch(I_f: Tensor) -> Tensor:
     """Min-max stretch of each image to [0, 1], as the released code saves its results. (B, 1, H, W).
 
     It changes contrast, and with it most fusion metrics; a constant image is left as it is.
+
+    Example:
+        >>> stretch(torch.tensor([0.25, 0.5, 0.75]).reshape(1, 1, 1, 3)).flatten().tolist()
+        [0.0, 0.5, 1.0]
     """
     low, high = I_f.amin((1, 2, 3), keepdim=True), I_f.amax((1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
     span = high - low
@@ -85,6 +89,14 @@ def fuse(F: nn.Module, ir: Tensor, vi: Tensor, minmax: bool | Ends = True) -> Te
 
     Raises:
         InputError: the images differ in size, or need more memory than there is.
+
+    Example:
+        >>> from tdfusion.data.synthroad.scenes import SynthRoad
+        >>> from tdfusion.models import FusionNet
+        >>> pair = SynthRoad(length=1, size=(48, 64))[0]
+        >>> I_f = fuse(FusionNet(width=8, blocks=1), pair.ir, pair.vi)  # not trained
+        >>> I_f.shape, I_f.min().item(), I_f.max().item()
+        (torch.Size([1, 48, 64]), 0.0, 1.0)
     """
     if ir.shape != vi.shape:
         raise InputError(

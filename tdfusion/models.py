@@ -251,6 +251,14 @@ class LossNet(nn.Module, Pretrained):
     Args:
         width: channels per modality, a multiple of 8 (paper: 16).
         blocks: Restormer blocks per stage (paper: 2).
+
+    Example:
+        >>> G = LossNet()
+        >>> sum(p.numel() for p in G.parameters())
+        44529
+        >>> w_a, w_b = G(torch.rand(2, 1, 32, 48), torch.rand(2, 1, 32, 48))
+        >>> w_a.shape, torch.allclose(w_a + w_b, torch.ones_like(w_a))
+        (torch.Size([2, 1, 32, 48]), True)
     """
 
     letter = "G"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from browser import Browser, chromium, find_browser
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,6 +21,17 @@ def real_data() -> Path:
     if not (folder / "golden").is_dir():
         pytest.skip("no real pairs here: set TDFUSION_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of a process."""
+    if find_browser() is None:
+        pytest.skip(
+            "no Chromium here: install one (Debian: apt-get install chromium) or name it in TDFUSION_BROWSER"
+        )
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
-from book_browser import Browser, find_browser  # noqa: E402
+from browser import Browser, visit  # noqa: E402
 from vendor_mathjax import differences  # noqa: E402
 
 MACROS = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]["mathjax3_config"]["tex"][
@@ -241,22 +241,12 @@ def test_mathjax_is_the_published_one() -> None:
 # The built book in a browser
 
 
-@pytest.fixture(scope="session")
-def browser() -> Browser:
-    if find_browser() is None:
-        pytest.skip(
-            "no Chromium here: install one (Debian: apt-get install chromium) or name it in TDFUSION_BROWSER"
-        )
-    with Browser() as running:
-        yield running
-
-
 @pytest.mark.slow
 def test_every_page_opens_from_disk_without_a_problem(built: list[Path], browser: Browser) -> None:
     """On a phone: no failed request, none to another host, no error, equations rendered, nothing too wide."""
     problems = {}
     for page in built:
-        seen = browser.visit(page, width=390, dark=True)
+        seen = visit(browser, page, width=390, dark=True)
         if seen.problems:
             problems[page.relative_to(HTML).as_posix()] = seen.problems
         assert bool(seen.equations) == ('class="math' in page.read_text("utf-8"))
@@ -271,7 +261,7 @@ def test_the_browser_reports_what_is_wrong(tmp_path: Path, browser: Browser) -> 
         '<script>console.error("planted"); setTimeout(() => fall(), 0);</script>'
         '<script src="http://localhost:9/x.js"></script>'
     )
-    said = "\n".join(browser.visit(page, width=390).problems)
+    said = "\n".join(visit(browser, page, width=390).problems)
     for part in (
         "image does not load: no.png",
         "equation is not rendered: x",

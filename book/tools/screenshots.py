@@ -17,7 +17,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from book_browser import Browser
+from browser import chromium, visit
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,11 +43,11 @@ def main() -> None:
         sys.exit(f"{args.html}: no page to look at; build the book first (make book)")
     args.out.mkdir(parents=True, exist_ok=True)
     problems = []
-    with Browser() as browser:
+    with chromium() as browser:
         every = list(itertools.product(pages, WIDTHS.items(), MODES.items()))
         for page, (size, width), (mode, dark) in tqdm(every, unit="picture"):
             name = page.relative_to(args.html).with_suffix("").as_posix().replace("/", "-")
-            seen = browser.visit(page, picture=True, javascript=not args.no_js, width=width, dark=dark)
+            seen = visit(browser, page, picture=True, javascript=not args.no_js, width=width, dark=dark)
             (args.out / f"{name}-{size}-{mode}.png").write_bytes(seen.picture)
             problems += [f"{name} ({size}, {mode}): {problem}" for problem in seen.problems]
     print(f"{len(every)} pictures of {len(pages)} pages in {args.out}; {len(problems)} problems")

@@ -71,7 +71,13 @@ def read_visible(
 
 
 def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
-    """Full-range BT.601: float (3, H, W) RGB in [0, 1] to (Y, Cb, Cr) in [0, 1], chroma centred at 0.5."""
+    """Full-range BT.601: float (3, H, W) RGB in [0, 1] to (Y, Cb, Cr) in [0, 1], chroma centred at 0.5.
+
+    Example:
+        >>> orange = torch.tensor([1.0, 0.5, 0.0]).reshape(3, 1, 1)
+        >>> [f"{channel:.4f}" for channel in rgb_to_ycbcr(orange).flatten().tolist()]
+        ['0.5925', '0.1656', '0.7907']
+    """
     luma = torch.einsum("c,chw->hw", _LUMA.to(rgb), rgb)
     cb = (rgb[2] - luma) / 1.772 + 0.5
     cr = (rgb[0] - luma) / 1.402 + 0.5

@@ -105,7 +105,7 @@ class FolderSource:
 def looks_whole(files: PairFiles) -> bool:
     """True where each file of a pair is there, has an image header, and ends as its format must.
 
-    A quick look that decodes no pixel: `verify` reads everything.
+    A quick look that decodes no pixel: `tdfusion.data.verify.verify` reads everything.
     """
     for path in filter(None, (files.ir, files.vi, files.label)):
         try:
@@ -272,6 +272,14 @@ def open_dataset(
     Raises:
         InputError: something is unknown, missing, or incomplete. Reading a pair raises it too where a
             file is unreadable or a label does not fit.
+
+    Example:
+        >>> scenes = open_dataset("SynthRoad", split="test", size=(64, 96), length=4)
+        >>> len(scenes), scenes[0].vi.shape
+        (4, torch.Size([1, 64, 96]))
+        >>> open_dataset("KITTI")
+        Traceback (most recent call last):
+        tdfusion.errors.InputError: no published data set 'KITTI'; there are MSRS, FMB, M3FD, LLVIP, ...
     """
     if seed < 0:
         raise InputError(f"seed = {seed}: expected 0 or a positive whole number")

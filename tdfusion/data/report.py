@@ -1,4 +1,4 @@
-"""What `verify` found in a data set: numbers per split, a table, and a verdict."""
+"""What ``verify`` found in a data set: numbers per split, a table, and a verdict."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class SplitReport:
 
 @dataclass(frozen=True)
 class Report:
-    """Findings in a data set, made by `verify`.
+    """Findings in a data set, made by `tdfusion.data.verify.verify`.
 
     Attributes:
         name, root, task: what was verified.

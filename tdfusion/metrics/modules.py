@@ -41,7 +41,7 @@ class FusionMetrics(torchmetrics.Metric):
 
     Raises:
         InputError: an unknown convention; in ``update``, images that the metrics refuse (see
-            `tdfusion.metrics.as_planes`) or that exceed the range.
+            `as_planes`) or that exceed the range.
 
     Example:
         ``metric = FusionMetrics(); metric.update(F(ir, vi), ir, vi); metric.compute()["VIF"]``

@@ -45,6 +45,11 @@ def paper_table(number: int) -> PaperTable:
 
     Raises:
         InputError: no such table.
+
+    Example:
+        >>> ours = [row for row in paper_table(2).of("MSRS") if row["method"] == "TDFusion"]
+        >>> {row["score"]: row["value"] for row in ours}
+        {'mAcc': 86.04, 'mIoU': 75.09}
     """
     sources = json.loads((_PAPER / "sources.json").read_text())
     if str(number) not in sources["tables"]:
@@ -74,6 +79,13 @@ def format_table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: 
         header: a title per column.
         rows: as many cells each.
         numbers: False sets all columns to the left, for text.
+
+    Example:
+        >>> print(format_table(("method", "VIF"), [("mean", "0.61"), ("ours", "1.02")]))
+        | method |  VIF |
+        |--------|-----:|
+        | mean   | 0.61 |
+        | ours   | 1.02 |
     """
     cells = [tuple(header), *(tuple(row) for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]

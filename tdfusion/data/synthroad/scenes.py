@@ -87,6 +87,14 @@ class SynthRoad(Dataset[Pair]):
 
     Raises:
         InputError: an unknown split, a length below 1, a size or seed out of range.
+
+    Example:
+        >>> pair = SynthRoad("test", length=8, size=(96, 128))[3]
+        >>> pair.name, pair.ir.shape
+        ('test-00003-fog', torch.Size([1, 96, 128]))
+        >>> from tdfusion.data.synthroad.labels import OPTIMUM
+        >>> [OPTIMUM[code] for code in pair.optimum.unique()]
+        ['either', 'infrared', 'visible', 'both']
     """
 
     def __init__(
