@@ -52,6 +52,11 @@ def disjoint_subsets(
 
     Raises:
         InputError: fewer than ``2 * M * batch_size`` pairs, or an unknown variant.
+
+    Example:
+        >>> mtr, mts = disjoint_subsets(n=1083, M=200, epoch=0, seed=0)
+        >>> len(mtr), len(mts), set(mtr) & set(mts)
+        (200, 200, set())
     """
     check_variant(variant)
     if M < 1 or batch_size < 1:
