@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tdfusion.errors import InputError
+from tdfusion.files import whole_file
 
 # Ours (left) and the authors' (right). Inside a Restormer block the second table applies.
 _MODULES = {
@@ -121,15 +122,10 @@ def read_safetensors(path: Path, template: Mapping[str, Tensor]) -> dict[str, Te
 
 def write_safetensors(path: Path, net: nn.Module, metadata: Mapping[str, str] | None = None) -> None:
     """Write a network's parameters, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.part")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    try:
-        save_file(state, scratch, metadata=dict(metadata or {}))
-        scratch.chmod(0o644)  # safetensors makes it private to the user
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        save_file(state, part, metadata=dict(metadata or {}))
+        part.chmod(0o644)  # safetensors makes it private to the user
 
 
 def _compare(

@@ -77,9 +77,9 @@ def add_compare_command(commands: argparse._SubParsersAction) -> None:
 
 
 def _run_evaluate(arguments: argparse.Namespace) -> int:
-    from tdfusion.runs.provenance import Stopwatch, provenance  # here: torch comes with it
+    from tdfusion.runs.provenance import Provenance  # here: torch comes with it
 
-    watch = Stopwatch()
+    made = Provenance.begin()
     evaluation = evaluate_folder(
         arguments.ir,
         arguments.vi,
@@ -93,7 +93,7 @@ def _run_evaluate(arguments: argparse.Namespace) -> int:
     if arguments.csv:
         evaluation.to_csv(arguments.csv)
     if arguments.json:
-        evaluation.to_json(arguments.json, provenance(watch))
+        evaluation.to_json(arguments.json, made.finish())
     print(f"convention {evaluation.convention.name}, mean ± standard deviation over images\n")
     print(evaluation.table())
     return 0

@@ -150,7 +150,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.set_defaults(func=_train)
 
 
-def _train(arguments: argparse.Namespace) -> int:
+def train_config(arguments: argparse.Namespace):
+    """The settings that a command line of ``tdfusion train`` asks for."""
     from tdfusion.config import make_config
 
     settings = dict(_setting(text) for text in arguments.set)
@@ -163,9 +164,12 @@ def _train(arguments: argparse.Namespace) -> int:
 
         if arguments.preset or arguments.variant:
             raise InputError("--resume keeps the settings of the run; leave out --preset and --variant")
-        config = stored_config(arguments.out, **given, **settings)
-    else:
-        config = make_config(arguments.preset or "smoke", arguments.variant or "paper", **given, **settings)
+        return stored_config(arguments.out, **given, **settings)
+    return make_config(arguments.preset or "smoke", arguments.variant or "paper", **given, **settings)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    config = train_config(arguments)
 
     from tdfusion.evaluate.networks import evaluate_network
     from tdfusion.runs.memory import keep_freed_memory

@@ -19,7 +19,7 @@ from tdfusion.downstream.prepare import open_split, prepare
 from tdfusion.downstream.scores import Scores
 from tdfusion.errors import InputError
 from tdfusion.files import write_text
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.runs.provenance import Provenance
 
 PREPARED, CHECKPOINTS = "prepared", "checkpoints"
 
@@ -58,8 +58,9 @@ def retrain(
         InputError: ``out`` holds another run or a finished one; the images, labels or weights do not fit.
             All of this is found before training begins.
     """
-    out, watch = Path(out), Stopwatch()
+    out = Path(out)
     resumed = _claim(out, config)
+    made = Provenance.begin(seed=config.seed, device=config.device, resumed=resumed)
     with _process_state():
         engine = _engine(config)
         classes = open_split(config, "train").classes
@@ -67,9 +68,8 @@ def retrain(
         write_text(out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
         prepared = prepare(config, out / PREPARED, pairs=pairs, progress=progress)
         scores, history = engine.retrain(config, prepared, out, progress)
-    about = provenance(watch, seed=config.seed, device=config.device, resumed=resumed)
     write_text(out / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
-    write_text(out / "provenance.json", json.dumps(about, indent=2) + "\n")
+    write_text(out / "provenance.json", json.dumps(made.finish(), indent=2) + "\n")
     scores.to_csv(out / "scores.csv")
     scores.to_json(out / "scores.json")  # the last: it says that the run is complete
     for folder in (PREPARED, CHECKPOINTS):

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,17 @@ class Scores:
         rows = [(c.name, f"{c.count}", *(_percent(c.values[s]) for s in columns)) for c in self.classes]
         rows.append(("mean", "", *(_percent(self.values[f"m{s}"]) for s in columns)))
         return format_table(("class", _COUNTED[self.task], *columns), rows)
+
+    def rows(self, arm: str) -> Iterator[dict[str, Any]]:
+        """For `tdfusion.results.save`: the means, each class, and of segmentation the pixels of each confusion."""
+        common = {"data": self.dataset, "arm": arm, "task": self.task, "seed": self.seed}
+        yield common | {"values": self.values | {"images": self.images}}
+        for c in self.classes:
+            yield common | {"group": c.name, "values": {"count": c.count} | c.values}
+        for true, counts in zip(self.classes, self.confusion or ()):
+            for predicted, pixels in zip(self.classes, counts):
+                where = f"{true.name} taken for {predicted.name}"
+                yield common | {"group": where, "values": {"pixels": pixels}}
 
     def to_json(self, path: str | Path) -> None:
         """Write ``scores.json``; NaN becomes null."""
