@@ -18,7 +18,18 @@ from __future__ import annotations
 import importlib
 
 _FROM = {
-    "table": ("COLUMNS", "about", "facts", "load", "made_at", "provenance_of", "save", "save_facts", "tidy"),
+    "table": (
+        "COLUMNS",
+        "about",
+        "facts",
+        "load",
+        "made_at",
+        "provenance_of",
+        "save",
+        "save_facts",
+        "tidy",
+        "wide",
+    ),
     "beside": ("StoredRun", "history", "maps", "pictures", "run", "runs"),
     "registry": ("command_of",),
 }

@@ -84,15 +84,13 @@ def save(
         raise InputError(f"{name}: a table without rows")
     twice = table[table.duplicated(list(KEYS))]
     if len(twice):
-        first = ", ".join(
-            f"{key} {value}" for key, value in twice.iloc[0][list(KEYS[1:])].items() if f"{value}"
-        )
+        keys = twice.iloc[0][list(KEYS[1:])].dropna().items()
+        first = ", ".join(f"{key} {value}" for key, value in keys if value != "")
         raise InputError(f"{name}: {len(twice)} rows are there twice, the first of them {first}")
     text = table.assign(value=[_number(value) for value in table["value"]]).to_csv(index=False)
     record = _record(what, command, provenance, settings, more)
-    record["sha256"] = hashlib.sha256(
-        text.encode()
-    ).hexdigest()  # a table and a record of two runs do not load
+    # a table and a record of two runs do not load
+    record["sha256"] = hashlib.sha256(text.encode()).hexdigest()
     with whole_file(folder / f"{name}.csv") as part, whole_file(folder / f"{name}.json") as record_part:
         part.write_text(text, "utf-8")
         record_part.write_text(_lines(record), "utf-8")
@@ -116,6 +114,18 @@ def load(name: str, folder: Path = FOLDER) -> pd.DataFrame:
     types = dict.fromkeys(_TEXT, "str") | {"seed": "Int64", "value": "float64"}
     missing = {"seed": [""], "value": [""]}
     return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=missing)
+
+
+def wide(table: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """A table with a column per metric and a row per combination of keys, in the order of the table.
+
+    Args:
+        table: as `load` gives it, or some of its rows.
+        keys: columns that tell the rows apart, such as "arm", "seed".
+    """
+    values = table.set_index([*keys, "metric"])["value"].unstack()
+    order = table[list(keys)].drop_duplicates()
+    return values.loc[order[keys[0]] if len(keys) == 1 else pd.MultiIndex.from_frame(order)]
 
 
 def about(name: str, folder: Path = FOLDER) -> dict[str, Any]:
