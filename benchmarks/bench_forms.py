@@ -161,8 +161,10 @@ def main() -> None:
         f"GFLOP of a step at {COUNTED_PX} px",
         command=command_line(),
         provenance=[made.finish()],
-        settings={"threads": int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads()))}
-        | faults(measured),
+        settings={
+            "threads": int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())),
+            "faults": faults(measured),
+        },
         folder=options.out.parent,
     )
 
@@ -182,7 +184,7 @@ def rows(measured: list[dict], counts: dict[str, dict]) -> Iterator[dict]:
 def faults(measured: list[dict]) -> dict[str, str]:
     """What could not be done, and why."""
     return {
-        f"{row['task']}, {row['crop_px']} px, {arm(row)}": row["fault"] for row in measured if "fault" in row
+        f"{row['task']}, {row['crop_px']}, {arm(row)}": row["fault"] for row in measured if "fault" in row
     }
 
 

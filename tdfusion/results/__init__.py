@@ -22,6 +22,7 @@ _FROM = {
         "COLUMNS",
         "about",
         "facts",
+        "is_there",
         "load",
         "made_at",
         "provenance_of",

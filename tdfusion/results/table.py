@@ -140,6 +140,11 @@ def about(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     return json.loads(path.read_text("utf-8"))
 
 
+def is_there(name: str, folder: Path = FOLDER) -> bool:
+    """Whether a result of that name was made."""
+    return (folder / f"{name}.json").is_file()
+
+
 def provenance_of(name: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
     """Commit, versions, hardware, start and seconds of every run behind a result."""
     return about(name, folder)["provenance"]
