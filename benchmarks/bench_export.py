@@ -1,15 +1,15 @@
 """F in onnxruntime beside F in PyTorch, on the CPU: seconds per pair, in turn, and the difference of the images.
 
 PyTorch keeps freed memory (`tdfusion.runs.memory`), as the commands do. Each side runs in a process of its own, on
-the same number of threads. Writes results/bench_export.json.
+the same number of threads. Writes results/bench_export.csv.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,11 +18,11 @@ import torch
 
 from benchmarks.measure import Call, Case, side_by_side
 from tdfusion.export import OPSET, export_onnx
-from tdfusion.files import write_text
 from tdfusion.models import FusionNet
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.results import save
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 
-ROOT = Path(__file__).resolve().parents[1]
+OUT = Path(__file__).resolve().parents[1] / "results" / "bench_export.csv"
 OURS, THEIRS = "PyTorch", "onnxruntime"
 FILE = "TDFUSION_BENCH_ONNX"  # where the processes find the exported network
 
@@ -32,31 +32,39 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=15, help="timed runs of each, in turn (default 15)")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 640), metavar=("H", "W"))
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="of each side (default 2)")
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_export.json", metavar="FILE")
+    add_result_options(parser, OUT)
     arguments = parser.parse_args(argv)
-    watch = Stopwatch()
+    require_clean(arguments.out, arguments.allow_dirty)
+    made = Provenance.begin(onnxruntime=version("onnxruntime"), load_average=os.getloadavg()[0])
     cases = [Case("forward", side, *arguments.size, arguments.threads, kept=True) for side in (OURS, THEIRS)]
     with tempfile.TemporaryDirectory() as folder:
         os.environ[FILE] = str(Path(folder) / "F.onnx")
         export_onnx(network(), os.environ[FILE], sizes=[(1, 64, 80)])
         *_, found = side_by_side(cases, build, arguments.rounds)
     ours, theirs = (np.array(found[case].seconds) for case in cases)
-    quartiles = lambda values: np.percentile(values, (25, 50, 75)).round(4).tolist()  # noqa: E731
     difference = np.abs(found[cases[0]].values["I_f"] - found[cases[1]].values["I_f"]).max()
-    report = {
-        "what": "F forward on one random pair; both sides in turn, each in a process of its own",
-        "size": list(arguments.size),
-        "threads": arguments.threads,
-        "rounds": arguments.rounds,
-        "opset": OPSET,
-        "seconds_quartiles": {OURS: quartiles(ours), THEIRS: quartiles(theirs)},
-        "peak_MB": {case.side: round(found[case].peak) for case in cases},
-        "times_faster_quartiles": quartiles(ours / theirs),
-        "largest_difference": float(difference),
-        "provenance": provenance(watch, onnxruntime=version("onnxruntime"), load_average=os.getloadavg()),
-    }
-    write_text(arguments.out, json.dumps(report, indent=2) + "\n")
-    print(json.dumps({name: value for name, value in report.items() if name != "provenance"}, indent=2))
+    group = "{}x{}".format(*arguments.size)
+    rows = [
+        {"arm": case.side, "group": group, "values": quartiles("seconds", found[case].seconds) | {"peak_MB": found[case].peak}}
+        for case in cases
+    ]  # fmt: skip
+    both = quartiles("times_faster", ours / theirs) | {"largest_difference": float(difference)}
+    save(
+        arguments.out.stem,
+        [*rows, {"group": group, "values": both}],
+        what="F forward on one random pair; both sides in turn, each in a process of its own",
+        command=command_line(),
+        provenance=[made.finish()],
+        settings={"threads": arguments.threads, "rounds": arguments.rounds, "opset": OPSET},
+        folder=arguments.out.parent,
+    )
+    print(f"onnxruntime is {both['times_faster']:.2f} times as fast as PyTorch; difference {difference:.0e}")
+
+
+def quartiles(name: str, values: Sequence[float]) -> dict[str, float]:
+    """A median and its quartiles as three metrics."""
+    low, middle, high = np.percentile(values, (25, 50, 75)).round(4).tolist()
+    return {name: middle, f"{name}, lower quartile": low, f"{name}, upper quartile": high}
 
 
 def network() -> FusionNet:

@@ -1,4 +1,4 @@
-"""A training step in several forms, equal in value: eager, compiled, CUDA graphs; writes results/bench_forms.json.
+"""A training step in several forms, equal in value: eager, compiled, CUDA graphs; writes results/bench_forms.csv.
 
 Which form is the fastest depends on the device: run this first on a new one, then choose. Every form is a
 process of its own; its meta-gradient of theta_G is compared with that of the eager form on the same pairs and
@@ -6,7 +6,7 @@ the same random numbers; `gradient_sensitivity.py` says how far rounding alone m
 reported with its reason.
 
     python -m benchmarks.bench_forms                         # this processor; compiling takes minutes
-    python -m benchmarks.bench_forms --device cuda --sizes 256 --out results/bench_forms_cuda.json
+    python -m benchmarks.bench_forms --device cuda --sizes 256 --out results/bench_forms_cuda.csv
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +30,14 @@ from tqdm import tqdm
 from benchmarks.costs import both_steps, timed_steps
 from benchmarks.measure import in_a_process
 from tdfusion.config import TASKS, make_config
-from tdfusion.files import write_text
 from tdfusion.meta import meta_gradient
+from tdfusion.results import save
 from tdfusion.runs.memory import keep_freed_memory
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 from tdfusion.train import Trainer
 
-OUT = Path(__file__).resolve().parents[1] / "results" / "bench_forms.json"
+OUT = Path(__file__).resolve().parents[1] / "results" / "bench_forms.csv"
+COUNTED_PX = 256  # side of the crops on which operations are counted
 COMPILED = {"compiled": None, "CUDA graphs": "reduce-overhead"}  # form -> mode of torch.compile
 
 
@@ -130,12 +132,13 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 128], help="side of the crops, px")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=OUT)
+    add_result_options(parser, OUT)
     options = parser.parse_args()
+    require_clean(options.out, options.allow_dirty)
     forms = [("eager", "forward"), ("compiled", "forward")]
     if options.device.startswith("cuda"):
         forms.append(("CUDA graphs", "forward"))
-    watch, rows = Stopwatch(), []
+    made, measured = Provenance.begin(device=options.device), []
     cases = [(t, s, *f) for t in options.tasks for s in options.sizes for f in forms]
     for task, size, form, method in tqdm(cases, unit="form"):
         found = in_a_process(measure_form, task, size, form, method, options.device, options.rounds)
@@ -146,18 +149,45 @@ def main() -> None:
         if g is not None:
             distance = np.linalg.norm(g - reference) / np.linalg.norm(reference)
             row["distance_of_gradient"] = float(f"{distance:.1e}")
-        rows.append(row)
+        measured.append(row)
         tqdm.write(json.dumps(row))
-    report = {
-        "what": "median seconds per step at batch 2, pairs in memory; first_s: the first meta-gradient, with "
-        "whatever is compiled; distance_of_gradient: relative, from the eager forward form",
-        "rows": rows,
-        "counted": {task: counted(task, 256) for task in options.tasks},
-        "counted_px": 256,
-        "threads": int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())),
-        "provenance": provenance(watch, device=options.device),
+    save(
+        options.out.stem,
+        rows(measured, {task: counted(task, COUNTED_PX) for task in options.tasks}),
+        what="median seconds per step at batch 2, pairs in memory; first_s: the first meta-gradient, with "
+        "whatever is compiled; distance_of_gradient: relative, from the eager forward form; operations and "
+        f"GFLOP of a step at {COUNTED_PX} px",
+        command=command_line(),
+        provenance=[made.finish()],
+        settings={
+            "threads": int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())),
+            "faults": faults(measured),
+        },
+        folder=options.out.parent,
+    )
+
+
+def rows(measured: list[dict], counts: dict[str, dict]) -> Iterator[dict]:
+    """For the results table: what was measured of every form, and what was counted of the eager one."""
+    keys = ("task", "crop_px", "form", "method")
+    for row in measured:
+        if "fault" not in row:
+            values = {name: v for name, v in row.items() if name not in keys}
+            yield {"task": row["task"], "group": f"{row['crop_px']} px", "arm": arm(row), "values": values}
+    for task, phases in counts.items():
+        values = {f"{phase} {name}": v for phase, found in phases.items() for name, v in found.items()}
+        yield {"task": task, "group": f"{COUNTED_PX} px", "arm": "eager, forward", "values": values}
+
+
+def faults(measured: list[dict]) -> dict[str, str]:
+    """What could not be done, and why."""
+    return {
+        f"{row['task']}, {row['crop_px']}, {arm(row)}": row["fault"] for row in measured if "fault" in row
     }
-    write_text(options.out, json.dumps(report, indent=1) + "\n")
+
+
+def arm(row: dict) -> str:
+    return f"{row['form']}, {row['method'].replace('_', ' ')}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The meta-step and F, side by side with the same things written plainly; writes results/bench_meta.json.
+"""The meta-step and F, side by side with the same things written plainly; writes results/bench_meta.csv.
 
 Time per step and peak memory, each contestant in a process of its own, all of a group taking turns round by
 round (`measure.py`). The plain form is `plain_meta.py` on the networks of `plain_networks.py`. Every
@@ -11,10 +11,9 @@ About ten minutes, 23 GB of memory for the largest size (sizes that do not fit a
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +29,8 @@ from tdfusion.meta import meta_gradient
 from tdfusion.models import FusionNet, LossNet
 from tdfusion.reference.double_backward import plain_meta_gradient
 from tdfusion.reference.networks import PlainFusionNet, PlainLossNet
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.results import save
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 from tdfusion.tasks import build_task
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,36 +60,72 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, help="timed rounds of every group (default: 2 at 256 px, else 5)"
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_meta.json", metavar="FILE")
+    add_result_options(parser, ROOT / "results" / "bench_meta.csv")
     arguments = parser.parse_args()
-    watch, load = Stopwatch(), os.getloadavg()
+    require_clean(arguments.out, arguments.allow_dirty)
+    load = os.getloadavg()
+    made = Provenance.begin(load_average_start=load, OMP_WAIT_POLICY=os.environ.get("OMP_WAIT_POLICY"))
     if load[0] > 0.3 * os.cpu_count():
         print(f"load average {load[0]:.1f}: this machine is not quiet, times will be too long and uneven")
     rounds = arguments.rounds or (2 if arguments.quick else None)
     found, notes = measure_all(plan(arguments.quick), rounds)
     report = {
-        "what": "medians over rounds in which all contestants take turns, each in a process of its own",
-        "rounds": "ratios are taken round by round; quartiles in brackets; the first round is left out",
-        "seed": SEED,
-        "batch": BATCH,
-        "quick": arguments.quick,
         "left_out": notes,
         "cases": [case_row(case, measured) for case, measured in found.items()],
         "comparisons": list(comparisons(found)),
     }
     report["reach"] = reach(report["comparisons"])
-    where = provenance(
-        watch,
-        load_average_start=load,
-        load_average_end=os.getloadavg(),
-        OMP_WAIT_POLICY=os.environ.get("OMP_WAIT_POLICY"),
+    threads = sorted({case.threads for case in found})
+    save(
+        arguments.out.stem,
+        rows(report),
+        what="medians over rounds in which all contestants take turns, each in a process of its own",
+        command=command_line(),
+        provenance=[made.finish(threads=threads, load_average_end=os.getloadavg())],
+        settings={
+            "rounds": "ratios are taken round by round; quartiles in brackets; the first round is left out",
+            "seed": SEED,
+            "batch": BATCH,
+            "quick": arguments.quick,
+            "left_out": notes,
+            "reach": report["reach"],
+        },
+        folder=arguments.out.parent,
     )
-    report["provenance"] = where | {"threads": sorted({case.threads for case in found})}
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = arguments.out.with_name(f".{arguments.out.name}.part")
-    scratch.write_text(json.dumps(report, indent=1) + "\n")
-    scratch.replace(arguments.out)
     print_tables(report)
+
+
+def rows(report: dict) -> Iterator[dict]:
+    """For the results table: an arm per contestant, and one per pairing for the ratios."""
+
+    def common(row: dict) -> dict:
+        size = f"{row['height']}x{row['width']}"
+        return {"task": row["task"], "group": f"{row['what']} {size}, {row['threads']} threads"}
+
+    for row in report["cases"]:
+        kept = ", memory kept" if row["keeps_freed_memory"] else ""
+        values = flat_values(
+            row, ("median_s", "min_s", "peak_MB", "peak_over_start_MB"), {"median_s": "quartiles_s"}
+        )
+        seconds = {f"seconds of round {i}": s for i, s in enumerate(row.get("seconds", ()))}
+        yield common(row) | {"arm": row["side"] + kept, "values": values | seconds}
+    for row in report["comparisons"]:
+        names = ("times_faster", "memory_part", "memory_part_over_start", "over_bare_passes")
+        values = flat_values(row, names, {name: f"{name}_quartiles" for name in names})
+        for value, numbers in row["differences"].items():
+            values |= {f"{name} difference, {value}": number for name, number in numbers.items()}
+        yield common(row) | {"arm": row["pairing"], "values": values}
+
+
+def flat_values(row: dict, names: Iterable[str], quartiles: dict[str, str]) -> dict[str, float]:
+    """The named values as far as the row has them, each with its quartiles if it has any."""
+    values = {}
+    for name in names:
+        if name in row:
+            values[name] = row[name]
+        if quartiles.get(name) in row:
+            values[f"{name}, lower quartile"], values[f"{name}, upper quartile"] = row[quartiles[name]]
+    return values
 
 
 def plan(quick: bool) -> list[list[Case]]:

@@ -2,7 +2,7 @@
 
 Both run in one process with one thread, in turn, on a generated 480x640 pair; times are medians with their
 quartiles, and the largest difference of values is given with them. Then a folder of such pairs, with one
-worker and with one per core. Writes results/bench_metrics.json.
+worker and with one per core. Writes results/bench_metrics.csv.
 """
 
 # ruff: noqa: E402, I001 (the environment is set before numpy and torch are imported)
@@ -14,10 +14,9 @@ for _library in ("OMP", "OPENBLAS", "MKL"):  # read when numpy and torch are loa
     os.environ[f"{_library}_NUM_THREADS"] = "1"
 
 import argparse
-import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,28 +35,32 @@ from tdfusion.reference.metrics import entropy as reference_entropy
 
 import tdfusion.metrics as ours
 from tdfusion.evaluate import evaluate_folder
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.results import save
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 
 ROOT = Path(__file__).resolve().parents[1]
+OURS = "tdfusion"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=11, help="runs of each, interleaved (default 11)")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 640), metavar=("H", "W"))
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_metrics.json", metavar="FILE")
+    add_result_options(parser, ROOT / "results" / "bench_metrics.csv")
     arguments = parser.parse_args()
+    require_clean(arguments.out, arguments.allow_dirty)
     torch.set_num_threads(1)
-    watch = Stopwatch()
+    libraries = {name: version(name) for name in ("sewar", "scikit-image", "scipy", "numpy")}
+    made = Provenance.begin(reference=libraries, load_average=os.getloadavg())
     F, A, B = generated_triple(*arguments.size)
-    rows = [
+    found = [
         measure(name, mine, theirs, arguments.repeats) for name, (mine, theirs) in contenders(F, A, B).items()
     ]
     differences = value_differences(F, A, B)
     print(
         f"{'':9}{'tdfusion':>13}{'reference':>13}{'times faster':>22}{'in processor time':>22}{'difference':>13}"
     )
-    for row in rows:
+    for row in found:
         away = max(differences.values()) if row["what"] == "all six" else differences[row["what"]]
         row["largest_difference"] = away
         wall = row["wall"]
@@ -74,20 +77,37 @@ def main() -> None:
         f"folder of {folder['pairs']} pairs: {folder['one_worker_s']:.2f} s with one worker, "
         f"{folder['all_cores_s']:.2f} s with {folder['workers']}, {folder['ratio']:.2f} times faster"
     )
-    libraries = {name: version(name) for name in ("sewar", "scikit-image", "scipy", "numpy")}
-    report = {
-        "what": "all six fusion metrics of one pair, medians of interleaved runs in one process, one thread",
-        "size": list(arguments.size),
-        "seed": 0,
-        "repeats": arguments.repeats,
-        "rows": rows,
-        "folder": folder,
-        "provenance": provenance(watch, reference=libraries, load_average=os.getloadavg()),
-    }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = arguments.out.with_name(f".{arguments.out.name}.part")
-    scratch.write_text(json.dumps(report, indent=2) + "\n")
-    scratch.replace(arguments.out)
+    save(
+        arguments.out.stem,
+        rows(found, folder),
+        what="the six fusion metrics of one pair, medians of interleaved runs in one process, one thread",
+        command=command_line(),
+        provenance=[made.finish()],
+        settings={"size": list(arguments.size), "seed": 0, "repeats": arguments.repeats},
+        folder=arguments.out.parent,
+    )
+
+
+def rows(found: list[dict], folder: dict) -> Iterator[dict]:
+    """For the results table: a group per metric; an arm per side, and none for what compares them."""
+    for row in found:
+        values = {"largest_difference": row["largest_difference"]}
+        for clock in ("wall", "processor"):
+            for side in (OURS, "reference"):
+                yield {
+                    "arm": side,
+                    "group": row["what"],
+                    "values": with_quartiles(f"{clock}_ms", row[clock], f"{side}_ms"),
+                }
+            values |= with_quartiles(f"{clock}_ratio", row[clock], "ratio")
+        yield {"group": row["what"], "values": values}
+    yield {"arm": OURS, "group": "folder", "values": folder}
+
+
+def with_quartiles(name: str, row: dict, key: str) -> dict[str, float]:
+    """A median and its quartiles as three metrics."""
+    lower, upper = row[f"{key}_quartiles"]
+    return {name: row[key], f"{name}, lower quartile": lower, f"{name}, upper quartile": upper}
 
 
 def generated_triple(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What a step of each phase costs, by preset, variant and task; writes results/costs.json.
+"""What a step of each phase costs, by preset, variant and task; writes results/costs.csv.
 
 Every case runs in a process of its own: seconds per meta-step and per fusion step (medians; the first round
 is left out), peak memory. Whole runs are computed from them, not run, and the file says so.
@@ -9,10 +9,9 @@ is left out), peak memory. Whole runs are computed from them, not run, and the f
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -20,12 +19,12 @@ from tqdm import tqdm
 
 from benchmarks.measure import in_a_process, peak_memory
 from tdfusion.config import PRESETS, TASKS, VARIANTS, make_config
-from tdfusion.files import write_text
+from tdfusion.results import save
 from tdfusion.runs.memory import keep_freed_memory
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 from tdfusion.train import Trainer
 
-OUT = Path(__file__).resolve().parents[1] / "results" / "costs.json"
+OUT = Path(__file__).resolve().parents[1] / "results" / "costs.csv"
 
 
 def measure_case(preset: str, variant: str, task: str, device: str, rounds: int) -> dict[str, object]:
@@ -81,23 +80,34 @@ def main() -> None:
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=OUT)
+    add_result_options(parser, OUT)
     options = parser.parse_args()
-    watch, rows = Stopwatch(), []
+    require_clean(options.out, options.allow_dirty)
+    made, found = Provenance.begin(device=options.device), []
     cases = [(p, v, t) for p in PRESETS for v in VARIANTS for t in TASKS]
     for case in tqdm(cases, unit="case"):
-        rows.append(in_a_process(measure_case, *case, options.device, options.rounds))
+        found.append(in_a_process(measure_case, *case, options.device, options.rounds))
         print(
             "{preset} {variant} {task}: meta {meta_step_s} s, fusion {fusion_step_s} s, {peak_MB} MB".format(
-                **rows[-1]
+                **found[-1]
             )
         )
-    report = {
-        "what": "medians per step with pairs in memory; epochs and runs are computed from them, not run",
-        "rows": rows,
-        "provenance": provenance(watch, device=options.device),
-    }
-    write_text(options.out, json.dumps(report, indent=1) + "\n")
+    save(
+        options.out.stem,
+        rows(found),
+        what="medians per step with pairs in memory; epochs and runs are computed from them, not run",
+        command=command_line(),
+        provenance=[made.finish()],
+        settings={"rounds": options.rounds},
+        folder=options.out.parent,
+    )
+
+
+def rows(found: list[dict]) -> Iterator[dict]:
+    """For the results table."""
+    for case in found:
+        values = {name: v for name, v in case.items() if name not in ("preset", "variant", "task")}
+        yield {"arm": f"{case['preset']}, {case['variant']}", "task": case["task"], "values": values}
 
 
 if __name__ == "__main__":

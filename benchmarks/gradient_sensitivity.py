@@ -1,4 +1,4 @@
-"""How far rounding alone moves the meta-gradient; writes results/gradient_sensitivity.json. A minute or two.
+"""How far rounding alone moves the meta-gradient; writes results/gradient_sensitivity.csv. A minute or two.
 
 F's weights change by about one part in a million, as by a rounding error, and the gradient of theta_G is compared
 with the one before. Two programs that compute the same thing cannot be expected to agree better.
@@ -8,7 +8,7 @@ with the one before. Two programs that compute the same thing cannot be expected
 
 from __future__ import annotations
 
-import json
+import argparse
 from itertools import product
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from benchmarks.bench_forms import build, gradient
 from tdfusion.config import TASKS
-from tdfusion.files import write_text
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.results import save
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 
-OUT = Path(__file__).resolve().parents[1] / "results" / "gradient_sensitivity.json"
+OUT = Path(__file__).resolve().parents[1] / "results" / "gradient_sensitivity.csv"
 SIZES, CHANGE, SEEDS = (32, 128), 1e-6, (0, 1, 2)
 
 
@@ -37,17 +37,29 @@ def sensitivity(task: str, size: int, seed: int) -> float:
 
 
 def main() -> None:
-    watch = Stopwatch()
-    rows = [
-        {"task": task, "crop_px": size, "distances": [sensitivity(task, size, seed) for seed in SEEDS]}
-        for task, size in tqdm(list(product(TASKS, SIZES)))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add_result_options(parser, OUT)
+    options = parser.parse_args()
+    require_clean(options.out, options.allow_dirty)
+    made = Provenance.begin()
+    found = [
+        {
+            "task": task,
+            "group": f"{size} px",
+            "seed": seed,
+            "values": {"distance": sensitivity(task, size, seed)},
+        }
+        for task, size, seed in tqdm(list(product(TASKS, SIZES, SEEDS)))
     ]
-    report = {
-        "what": "relative distance of dL_t/dtheta_G where F's weights change by one part in a million, three draws",
-        "rows": rows,
-        "provenance": provenance(watch),
-    }
-    write_text(OUT, json.dumps(report, indent=1) + "\n")
+    save(
+        options.out.stem,
+        found,
+        what="relative distance of dL_t/dtheta_G where F's weights change by one part in a million, a draw per seed",
+        command=command_line(),
+        provenance=[made.finish()],
+        settings={"change": CHANGE},
+        folder=options.out.parent,
+    )
 
 
 if __name__ == "__main__":

@@ -13,51 +13,38 @@
 # metrics beside the libraries that people compute them with: time, memory, and whether both sides return the same values.
 # What was aimed at stands beside what was reached.
 #
-# **What it needs.** Nothing: it reads `results/bench_meta.json`, `results/bench_metrics.json` and
-# `results/bench_export.json`. To measure your own machine, run `make bench`, and this notebook again; everything on it,
+# **What it needs.** Nothing: it reads `results/bench_meta.csv`, `results/bench_metrics.csv` and
+# `results/bench_export.csv`. To measure your own machine, run `make bench`, and this notebook again; everything on it,
 # verdicts included, is read from these files.
 
 # %% tags=["hide-input"]
-import json
 import textwrap
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from IPython.display import Markdown, display
 
-import tdfusion
+from tdfusion import results
+from tdfusion.figures.studies import log_ticks, quartile_dots
 from tdfusion.results.paper import format_table
 
-RESULTS = Path(tdfusion.__file__).parents[1] / "results"
-meta = json.loads((RESULTS / "bench_meta.json").read_text())
-metrics = json.loads((RESULTS / "bench_metrics.json").read_text())
+about = {name: results.about(name) for name in ("bench_meta", "bench_metrics")}
+meta = results.wide(results.load("bench_meta"), "task", "group", "arm").reset_index()
+parts = r"(?P<what>.+) (?P<height>\d+)x(?P<width>\d+), (?P<threads>\d+) threads"
+meta = meta.join(meta["group"].str.extract(parts).astype({"height": int, "width": int, "threads": int}))
+metrics = results.wide(results.load("bench_metrics"), "group", "arm")
 OURS, PLAIN, BARE = "tdfusion", "plain", "bare passes"
 COLOURS = dict(zip((OURS, PLAIN, BARE), sns.color_palette("colorblind")))
-
-
-def load(values: list[float] | None) -> str:
-    """A load average over one minute, if it was noted."""
-    return f"{values[0]:.1f}" if values else "not noted"
-
-
-def number(value: float) -> str:
-    """Plain where it reads well, with an exponent where it is small."""
-    return f"{value:.0e}" if 0 < abs(value) < 1e-3 else f"{value:.2f}"
-
-
-for title, report, before in (
-    ("the meta-step and F", meta, meta["provenance"].get("load_average_start")),
-    ("the metrics", metrics, metrics["provenance"].get("load_average")),
-):
-    made = report["provenance"]
+for title, record in zip(("the meta-step and F", "the metrics"), about.values()):
+    (made,) = record["provenance"]
+    load = made.get("load_average_start", made.get("load_average"))
     print(
         f"{title}\n  {made['hardware']}, torch {made['versions']['torch']}, threads {made['threads']},"
-        f" load before {load(before)}\n  commit {made['commit']}, {made['started'][:16].replace('T', ' ')} UTC,"
-        f" {made['seconds'] / 60:.0f} minutes, seed {report['seed']}"
+        f" load before {f'{load[0]:.1f}' if load else 'not noted'}\n  commit {made['commit']},"
+        f" {made['started'][:16].replace('T', ' ')} UTC, {made['seconds'] / 60:.0f} minutes, seed {record['settings']['seed']}"
     )
-if meta["quick"]:
+if about["bench_meta"]["settings"]["quick"]:
     print("This is a rehearsal on small images, not the measurement.")
 
 # %% [markdown]
@@ -75,41 +62,25 @@ SAID = {
     "over_bare_passes": "time, in bare passes",
     "largest difference of I_f": "largest difference of I_f",
 }
+six = "six metrics {}x{}".format(*about["bench_metrics"]["settings"]["size"])
+faster = metrics.loc[("all six", ""), "processor_ratio"]
+away = metrics.xs("", level="arm")["largest_difference"]
+others = away.drop(["VIF", "all six"]).max()
 rows = [
-    (
-        row["what"],
-        SAID[row["measure"]],
-        row["aim"],
-        number(row["value"]),
-        "met" if row["met"] else "**missed**",
-    )
-    for row in meta["reach"]
+    (r["what"], r["value"], r["met"], SAID[r["measure"]], r["aim"])
+    for r in about["bench_meta"]["settings"]["reach"]
 ]
-(six,) = [row for row in metrics["rows"] if row["what"] == "all six"]
-difference = {row["what"]: row["largest_difference"] for row in metrics["rows"]}
-others = max(value for name, value in difference.items() if name not in ("VIF", "all six"))
-for what, aim, value, met in (
-    (
-        "times faster than the libraries",
-        "at least 12",
-        six["processor"]["ratio"],
-        six["processor"]["ratio"] >= 12,
-    ),
-    ("largest difference, VIF", "at most 1e-06", difference["VIF"], difference["VIF"] <= 1e-6),
-    ("largest difference, the others", "at most 1e-08", others, others <= 1e-8),
-):
-    rows.append(
-        (
-            f"six metrics {metrics['size'][0]}x{metrics['size'][1]}",
-            what,
-            aim,
-            number(value),
-            "met" if met else "**missed**",
-        )
-    )
-shown = [(what, f"{value}, {verdict}", measure, aim) for what, measure, aim, value, verdict in rows]
+rows += [
+    (six, faster, faster >= 12, "times faster than the libraries", "at least 12"),
+    (six, away["VIF"], away["VIF"] <= 1e-6, "largest difference, VIF", "at most 1e-06"),
+    (six, others, others <= 1e-8, "largest difference, the others", "at most 1e-08"),
+]
+shown = [
+    (what, f"{value:{'.0e' if 0 < abs(value) < 1e-3 else '.2f'}}, {'met' if met else '**missed**'}", *rest)
+    for what, value, met, *rest in rows
+]
 display(Markdown(format_table(("", "reached", "measure", "aim"), shown)))
-print(f"{sum(row[-1] == 'met' for row in rows)} of {len(rows)} met")
+print(f"{sum(bool(row[2]) for row in rows)} of {len(rows)} met")
 
 # %% [markdown]
 # *Bare passes* are what no meta-step can do without: forward and backward, twice through $\mathcal{F}$ and
@@ -132,48 +103,35 @@ print(f"{sum(row[-1] == 'met' for row in rows)} of {len(rows)} met")
 # are apart in single precision; [Sec. 3.7](read_37_theory.ipynb) compares them in double.
 
 # %% tags=["hide-input"]
-cases = [c | {"size": f"{c['height']}x{c['width']}"} for c in meta["cases"]]
-
-
-def steps(what: str, task: str | None, threads: int, side: str, kept: bool, value: str) -> dict[int, object]:
-    """A measured value by image height, of one contestant."""
-    return {
-        c["height"]: c[value]
-        for c in cases
-        if (c["what"], c["task"], c["threads"], c["side"], c["keeps_freed_memory"])
-        == (what, task, threads, side, kept)
-    }
-
-
-DEFAULT = {OURS: True, PLAIN: False, BARE: True}  # does a side keep freed memory as it is run by default
-TASKS = list(dict.fromkeys(c["task"] for c in cases if c["task"]))
-MOST = max(c["threads"] for c in cases)
+cases, pairs = meta[meta.median_s.notna()], meta[meta.times_faster.notna()]
+DEFAULT = {
+    f"{OURS}, memory kept": OURS,
+    PLAIN: PLAIN,
+    f"{BARE}, memory kept": BARE,
+}  # as each is run by default
+PAIRINGS = list(pairs["arm"].unique())
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Four dot plots on logarithmic axes: seconds per meta-step and peak memory against the image side, for tdfusion, the plain form and the bare passes, with SegFormer and with YOLOv8 as the task"}, "figure": {"caption": "One meta-step on a batch of two, by image side. Dots: medians over rounds; bars: quartiles. Both axes are logarithmic. Memory: the largest resident memory of the process, less what it held before the first step.", "name": "fig-bench-meta"}}
-figure, axes = plt.subplots(2, len(TASKS), figsize=(8, 5.4), sharex=True, sharey="row", layout="constrained")
-for column, task in zip(axes.T, TASKS):
-    for (side, kept), marker, shift in zip(DEFAULT.items(), "osD", (0.97, 1.0, 1.03)):
-        look = {"color": COLOURS[side], "marker": marker, "markersize": 5, "linewidth": 1, "label": side}
-        seconds = steps("meta-step", task, MOST, side, kept, "median_s")
-        spread = steps("meta-step", task, MOST, side, kept, "quartiles_s")
-        at = np.array(list(seconds)) * shift
-        middle = np.array(list(seconds.values()))
-        low, high = np.array(list(spread.values())).T
-        column[0].errorbar(at, middle, [middle - low, high - middle], capsize=2, **look)
-        memory = steps("meta-step", task, MOST, side, kept, "peak_over_start_MB")
-        column[1].plot(at, np.array(list(memory.values())) / 1000, **look)
+steps = cases[(cases.what == "meta-step") & (cases.threads == cases.threads.max())]
+figure, axes = plt.subplots(
+    2, steps.task.nunique(), figsize=(8, 5.4), sharex=True, sharey="row", layout="constrained"
+)
+for column, (task, of_task) in zip(axes.T, steps.groupby("task", sort=False)):
+    for (arm, side), marker, shift in zip(DEFAULT.items(), "osD", (0.97, 1.0, 1.03)):
+        rows = of_task[of_task.arm == arm]
+        look = {"color": COLOURS[side], "marker": marker, "linewidth": 1, "label": side}
+        quartile_dots(column[0], rows, "median_s", rows.height * shift, upright=True, **look)
+        column[1].plot(rows.height * shift, rows.peak_over_start_MB / 1000, markersize=5, **look)
     column[0].set_title(f"T = {task}", fontsize=10)
     column[1].set_xlabel("image side, pixels")
 for axis, label in zip(axes[:, 0], ("seconds per meta-step", "peak memory over start, GB")):
     axis.set_ylabel(label)
-sides = sorted({c["height"] for c in cases if c["what"] == "meta-step"})
+sides = sorted(steps.height.unique())
 for axis in axes.flat:
-    axis.set(xscale="log", yscale="log")
+    log_ticks(axis, "y")
+    axis.set(xscale="log")
     axis.set_xticks(sides, [str(s) for s in sides])
     axis.minorticks_off()
-    axis.yaxis.set_major_locator(plt.matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter(plt.matplotlib.ticker.FormatStrFormatter("%g"))
-    axis.grid(axis="y", color="0.92")
     sns.despine(ax=axis)
 axes[0, 0].legend(frameon=False)
 figure.align_ylabels()
@@ -184,31 +142,25 @@ figure.align_ylabels()
 
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-def spread(row: dict, key: str) -> str:
-    if key not in row:
+def spread(row, key: str, digits: str = ".2f") -> str:
+    """A median, with its quartiles where they were kept."""
+    if np.isnan(row[key]):
         return ""
-    if f"{key}_quartiles" not in row:
-        return f"{row[key]:.2f}"
-    low, high = row[f"{key}_quartiles"]
-    return f"{row[key]:.2f} ({low:.2f} to {high:.2f})"
+    low, high = (row.get(f"{key}, {side} quartile", np.nan) for side in ("lower", "upper"))
+    return f"{row[key]:{digits}}" + ("" if np.isnan(low) else f" ({low:.2f} to {high:.2f})")
 
 
-def pairing_rows(pairing: str, what: str) -> list[tuple[str, ...]]:
+def compared(what: str) -> list[tuple[str, ...]]:
+    """As each side is run by default."""
+    rows = pairs[(pairs.arm == PAIRINGS[0]) & (pairs.what == what)]
+    norms = rows.filter(like="relative_norm").max(axis=1)
     return [
-        (
-            " ".join(filter(None, (f"{r['height']}x{r['width']}", r["task"]))),
-            str(r["threads"]),
-            spread(r, "times_faster"),
-            f"{r['memory_part']:.2f}",
-            spread(r, "over_bare_passes"),
-            f"{max(d['relative_norm'] for d in r['differences'].values()):.0e}",
-        )
-        for r in meta["comparisons"]
-        if r["pairing"] == pairing and r["what"] == what
-    ]
+        (f"{r.height}x{r.width} {r.task}".strip(), str(r.threads), spread(r, "times_faster"), f"{r.memory_part:.2f}",
+         spread(r, "over_bare_passes"), f"{norm:.0e}")
+        for (_, r), norm in zip(rows.iterrows(), norms)
+    ]  # fmt: skip
 
 
-PAIRINGS = list(dict.fromkeys(r["pairing"] for r in meta["comparisons"]))
 header = (
     "meta-step",
     "threads",
@@ -217,12 +169,12 @@ header = (
     "time, in bare passes",
     "difference",
 )
-display(Markdown(format_table(header, pairing_rows(PAIRINGS[0], "meta-step"))))
-print(f"batch {meta['batch']}; {meta['rounds']}")
-if "digits" in meta:
-    print(textwrap.fill(f"digits: {meta['digits']}", 90))
-for note in meta["left_out"]:
-    print(textwrap.fill(f"left out: {note}", 90))
+display(Markdown(format_table(header, compared("meta-step"))))
+setting = about["bench_meta"]["settings"]
+print(f"batch {setting['batch']}; {setting['rounds']}")
+for name, text in [("digits", setting.get("digits")), *(("left out", note) for note in setting["left_out"])]:
+    if text:
+        print(textwrap.fill(f"{name}: {text}", 90))
 
 # %% [markdown]
 # *Memory* is the peak of the whole process, libraries included; *difference* is the norm of the difference of the two
@@ -235,41 +187,23 @@ for note in meta["left_out"]:
 # line and not to forward mode. To tell the two apart every contestant was run both ways.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot with quartile bars: how many times faster tdfusion is than the plain form, for every setting, in three pairings of the memory setting; a line marks one"}, "figure": {"caption": "Times faster than the plain form (logarithmic; right of the line is faster). Dots: medians of the ratio round by round; bars: quartiles.", "name": "fig-bench-pairings"}}
-settings = list(
-    dict.fromkeys((r["what"], r["height"], r["width"], r["task"], r["threads"]) for r in meta["comparisons"])
-)
-labels = [
-    f"{what} {h}x{w}" + (f", {task}" if task else "") + f", {n} thread{'s' * (n > 1)}"
-    for what, h, w, task, n in settings
-]
-figure, axis = plt.subplots(figsize=(8, 0.34 * len(settings) + 1.3), layout="constrained")
+labels = {
+    (
+        r.task,
+        r.group,
+    ): f"{r.what} {r.height}x{r.width}{', ' * bool(r.task)}{r.task}, {r.threads} thread{'s' * (r.threads > 1)}"
+    for r in pairs.itertuples()
+}
+places = {setting: i for i, setting in enumerate(labels)}
+figure, axis = plt.subplots(figsize=(8, 0.34 * len(labels) + 1.3), layout="constrained")
 for pairing, marker, shift, colour in zip(PAIRINGS, "os^", (-0.22, 0, 0.22), sns.color_palette("colorblind")):
-    chosen = {
-        (r["what"], r["height"], r["width"], r["task"], r["threads"]): r
-        for r in meta["comparisons"]
-        if r["pairing"] == pairing
-    }
-    at = [i + shift for i, key in enumerate(settings) if key in chosen]
-    middle = np.array([chosen[key]["times_faster"] for key in settings if key in chosen])
-    low, high = np.array([chosen[key]["times_faster_quartiles"] for key in settings if key in chosen]).T
-    axis.errorbar(
-        middle,
-        at,
-        xerr=[middle - low, high - middle],
-        fmt=marker,
-        markersize=5,
-        capsize=2,
-        color=colour,
-        label=pairing,
-    )
+    rows = pairs[pairs.arm == pairing]
+    at = [places[r.task, r.group] + shift for r in rows.itertuples()]
+    quartile_dots(axis, rows, "times_faster", at, fmt=marker, color=colour, label=pairing)
 axis.axvline(1, color="0.4", linewidth=0.8)
-axis.set_xscale("log")
-axis.xaxis.set_major_locator(plt.matplotlib.ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
-axis.xaxis.set_major_formatter(plt.matplotlib.ticker.FormatStrFormatter("%g"))
-axis.xaxis.set_minor_locator(plt.matplotlib.ticker.NullLocator())
-axis.set_yticks(range(len(labels)), labels)
+log_ticks(axis, "x", (1, 1.5, 2, 3, 5, 7))
+axis.set_yticks(range(len(labels)), list(labels.values()))
 axis.invert_yaxis()
-axis.grid(axis="x", color="0.92")
 axis.set_xlabel("times faster")
 sns.despine(ax=axis)
 legend = figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
@@ -282,18 +216,15 @@ legend = figure.legend(loc="outside lower center", ncols=3, frameon=False, fonts
 # of queries and keys, attention applied head by head.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-rows = [
-    (f"{what} {row[0]}", row[1], row[2], row[3], row[5])
-    for what in dict.fromkeys(r["what"] for r in meta["comparisons"] if r["what"] != "meta-step")
-    for row in pairing_rows(PAIRINGS[0], what)
-]
+alone = [what for what in pairs["what"].unique() if what != "meta-step"]
+rows = [(f"{what} {row[0]}", row[1], row[2], row[3], row[5]) for what in alone for row in compared(what)]
 display(
     Markdown(format_table(("", "threads", "times faster", "memory, part of plain's", "difference"), rows))
 )
 rows = [
-    (f"{c['what']} {c['size']}", c["side"], f"{c['median_s']:.3f} s", f"{c['peak_MB']:.0f} MB")
-    for c in cases
-    if c["what"] != "meta-step" and c["keeps_freed_memory"] == DEFAULT[c["side"]]
+    (f"{r.what} {r.height}x{r.width}", DEFAULT[r.arm], f"{r.median_s:.3f} s", f"{r.peak_MB:.0f} MB")
+    for r in cases.itertuples()
+    if r.what in alone and r.arm in DEFAULT
 ]
 display(Markdown(format_table(("", "", "median", "peak memory"), rows)))
 
@@ -305,46 +236,39 @@ display(Markdown(format_table(("", "", "median", "peak memory"), rows)))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot with quartile bars on a logarithmic axis: milliseconds per pair of each metric and of all six, for tdfusion and for the reference libraries"}, "figure": {"caption": "Processor time per pair (logarithmic): medians and quartiles.", "name": "fig-bench-metrics"}}
 figure, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
-for key, name, marker, shift in ((OURS, OURS, "o", -0.12), ("reference", "libraries", "s", 0.12)):
-    times = [row["processor"] for row in metrics["rows"]]
-    middle = np.array([t[f"{key}_ms"] for t in times])
-    low, high = np.array([t[f"{key}_ms_quartiles"] for t in times]).T
-    axis.errorbar(
-        middle,
-        np.arange(len(times)) + shift,
-        xerr=[middle - low, high - middle],
-        fmt=marker, markersize=5, capsize=2, label=name, color=COLOURS[OURS if key == OURS else PLAIN],
-    )  # fmt: skip
-axis.set_xscale("log")
-axis.xaxis.set_major_formatter(plt.matplotlib.ticker.FormatStrFormatter("%g"))
-axis.set_yticks(range(len(metrics["rows"])), [row["what"] for row in metrics["rows"]])
+names = [name for name in metrics.index.unique("group") if name != "folder"]
+for side, label, colour, marker, shift in (
+    (OURS, OURS, OURS, "o", -0.12),
+    ("reference", "libraries", PLAIN, "s", 0.12),
+):
+    rows = metrics.xs(side, level="arm").loc[names]
+    at = np.arange(len(names)) + shift
+    quartile_dots(axis, rows, "processor_ms", at, fmt=marker, label=label, color=COLOURS[colour])
+log_ticks(axis, "x", (1,))
+axis.set_yticks(range(len(names)), names)
 axis.invert_yaxis()
 axis.set_xlabel("milliseconds")
-axis.grid(axis="x", color="0.92")
 axis.legend(frameon=False)
 sns.despine(ax=axis)
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-rows = []
-for row in metrics["rows"]:
-    time = row["processor"]
-    low, high = time["ratio_quartiles"]
-    rows.append(
-        (
-            row["what"],
-            f"{time[f'{OURS}_ms']:.1f} ms",
-            f"{time['reference_ms']:.1f} ms",
-            f"{time['ratio']:.2f} ({low:.2f} to {high:.2f})",
-            f"{row['largest_difference']:.0e}",
-        )
+rows = [
+    (
+        name,
+        *(f"{metrics.loc[(name, side), 'processor_ms']:.1f} ms" for side in (OURS, "reference")),
+        spread(metrics.loc[name, ""], "processor_ratio"),
+        f"{away[name]:.0e}",
     )
+    for name in names
+]
 display(Markdown(format_table(("", OURS, "libraries", "times faster", "largest difference"), rows)))
-folder = metrics["folder"]
+folder, setting = metrics.loc["folder", OURS], about["bench_metrics"]["settings"]
+(made,) = about["bench_metrics"]["provenance"]
 print(
-    f"{metrics['size'][0]}x{metrics['size'][1]}, {metrics['repeats']} repetitions, beside "
-    + ", ".join(f"{name} {version}" for name, version in metrics["provenance"]["reference"].items())
-    + f"\na folder of {folder['pairs']} pairs: {folder['one_worker_s']:.2f} s with one worker,"
-    f" {folder['all_cores_s']:.2f} s with {folder['workers']} ({folder['ratio']:.2f} times faster)"
+    f"{setting['size'][0]}x{setting['size'][1]}, {setting['repeats']} repetitions, beside "
+    + ", ".join(f"{name} {version}" for name, version in made["reference"].items())
+    + f"\na folder of {folder.pairs:.0f} pairs: {folder.one_worker_s:.2f} s with one worker,"
+    f" {folder.all_cores_s:.2f} s with {folder.workers:.0f} ({folder.ratio:.2f} times faster)"
 )
 
 # %% [markdown]
@@ -357,16 +281,17 @@ print(
 # the CPU, each in a process of its own, in turn. Above 1, onnxruntime is the faster one.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-export = json.loads((RESULTS / "bench_export.json").read_text())
+export = results.wide(results.load("bench_export"), "arm", "group").set_index("arm")
+where, setting = results.provenance_of("bench_export")[0], results.about("bench_export")["settings"]
 rows = [
-    (side, f"{middle:.3f} s", f"{low:.3f} to {high:.3f} s", f"{export['peak_MB'][side]} MB")
-    for side, (low, middle, high) in export["seconds_quartiles"].items()
-]
+    (side, f"{row['seconds']:.3f} s", f"{row['seconds, lower quartile']:.3f} to {row['seconds, upper quartile']:.3f} s", f"{row['peak_MB']:.0f} MB")
+    for side, row in export.loc[["PyTorch", "onnxruntime"]].iterrows()
+]  # fmt: skip
 display(Markdown(format_table(("", "median", "quartiles", "peak memory"), rows)))
-low, middle, high = export["times_faster_quartiles"]
-where = export["provenance"]
+both = export[export["times_faster"].notna()].iloc[0]
 print(
-    f"{export['size'][0]}x{export['size'][1]}, {export['threads']} threads, {export['rounds']} rounds: onnxruntime "
-    f"{where['onnxruntime']} is {middle:.2f} times as fast\n(quartiles {low:.2f} to {high:.2f}), largest difference "
-    f"{export['largest_difference']:.0e}; load average of the machine {where['load_average'][0]:.1f}"
+    f"{both['group']}, {setting['threads']} threads, {setting['rounds']} rounds: onnxruntime {where['onnxruntime']} is "
+    f"{both['times_faster']:.2f} times as fast\n(quartiles {both['times_faster, lower quartile']:.2f} to "
+    f"{both['times_faster, upper quartile']:.2f}), largest difference {both['largest_difference']:.0e}; load average of "
+    f"the machine {where['load_average']:.1f}"
 )

@@ -16,21 +16,14 @@
 # `--device cuda` on a GPU.
 
 # %% tags=["hide-input"]
-import json
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 
-import tdfusion
+from tdfusion import results
 from tdfusion.results.paper import format_table
 
-results = Path(tdfusion.__file__).parents[1] / "results"
-costs = json.loads((results / "costs.json").read_text())
-made = costs["provenance"]
-print(
-    f"{made['hardware']}, torch {made['versions']['torch']}, commit {made['commit']}, {made['started'][:10]}"
-)
+costs = results.wide(results.load("costs"), "arm", "task").reset_index()
+print(results.made_at("costs"))
 
 # %% [markdown]
 # ## A step
@@ -43,10 +36,10 @@ print(
 header = ("preset, variant", "task", "crop", "batch", "meta-step", "fusion step", "peak memory")
 rows = [
     (
-        f"{r['preset']}, {r['variant']}", r["task"], f"{r['crop_px']} px", str(r["batch"]),
-        f"{r['meta_step_s']:.2f} s", f"{r['fusion_step_s']:.2f} s", f"{r['peak_MB'] / 1000:.1f} GB",
+        r.arm, r.task, f"{r.crop_px:.0f} px", f"{r.batch:.0f}",
+        f"{r.meta_step_s:.2f} s", f"{r.fusion_step_s:.2f} s", f"{r.peak_MB / 1000:.1f} GB",
     )
-    for r in costs["rows"]
+    for r in costs.itertuples()
 ]  # fmt: skip
 display(Markdown(format_table(header, rows)))
 
@@ -66,16 +59,12 @@ def duration(seconds: float) -> str:
 
 
 figure, axis = plt.subplots(figsize=(7.5, 4), layout="constrained")
-for at, r in enumerate(costs["rows"]):
-    axis.barh(at, r["run_s"] / 3600, color="C0" if r["task"] == "segmentation" else "C1")
-    axis.text(r["run_s"] / 3600 * 1.15, at, duration(r["run_s"]), va="center", fontsize=8)
+colours = costs["task"].map({"segmentation": "C0", "detection": "C1"})
+bars = axis.barh(costs["arm"] + ", " + costs["task"], costs["run_s"] / 3600, color=colours)
+axis.bar_label(bars, costs["run_s"].map(duration), padding=5, fontsize=8)
 axis.set_xscale("log")
 axis.set_xlim(right=axis.get_xlim()[1] * 6)
-axis.set_yticks(
-    range(len(costs["rows"])),
-    [f"{r['preset']}, {r['variant']}, {r['task']}" for r in costs["rows"]],
-    fontsize=8,
-)
+axis.tick_params(axis="y", labelsize=8)
 axis.invert_yaxis()
 axis.set_xlabel("hours")
 axis.grid(axis="x", alpha=0.3)
@@ -88,23 +77,11 @@ axis.grid(axis="x", alpha=0.3)
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 header = ("run", "data", "task", "preset-like size", "steps", "took", "on")
 rows = []
-for folder in sorted(p.parent for p in results.glob("*/provenance.json")):
-    config, where = (json.loads((folder / name).read_text()) for name in ("config.json", "provenance.json"))
-    if "L" not in config:
-        continue
-    steps = len((folder / "history.jsonl").read_text().splitlines())
-    size = f"L {config['L']}, M {config['M']}, {config['crop']} px"
-    rows.append(
-        (
-            folder.name,
-            config["dataset"],
-            config["task"],
-            size,
-            str(steps),
-            duration(where["seconds"]),
-            where["hardware"],
-        )
-    )
+for name in results.runs():
+    run = results.run(name)
+    size = "L {L}, M {M}, {crop} px".format(**run.config)
+    took, on = duration(run.provenance["seconds"]), run.provenance["hardware"]
+    rows.append((name, run.config["dataset"], run.config["task"], size, str(len(run.history)), took, on))
 display(Markdown(format_table(header, rows)))
 
 # %% [markdown]

@@ -16,37 +16,21 @@
 # **What it needs.** Nothing to read it. The runs themselves want a GPU: see *What to expect*.
 
 # %% tags=["hide-input", "hide-output"]
-import json
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from IPython.display import Markdown, display
 
-import tdfusion
+from tdfusion import results
 from tdfusion.config import make_config
 from tdfusion.results.paper import format_table
-
-results = Path(tdfusion.__file__).parents[1] / "results"
-
-
-def read(*path: str):
-    """A JSON file of results/, or None where there is none."""
-    file = results.joinpath(*path)
-    return json.loads(file.read_text()) if file.exists() else None
-
-
-def said(made: dict) -> str:
-    return f"{made['hardware']}, torch {made['versions']['torch']}, commit {made['commit']}, {made['started'][:10]}"
-
 
 # %% [markdown]
 # ## The command
 #
 # ```
 # python -m benchmarks.bench_forms --device cuda --sizes 256 \
-#   --out results/bench_forms_cuda.json
+#   --out results/bench_forms_cuda.csv
 # python -m studies.full_runs --device cuda --workers 16
 # ```
 #
@@ -75,38 +59,26 @@ def said(made: dict) -> str:
 # crops and batch 2.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-forms = read("bench_forms.json")
+forms = results.wide(results.load("bench_forms"), "task", "group", "arm")
 config = make_config("paper")
 steps = {"meta": config.M, "fusion": -(-config.scenes // config.batch)}
 PEAK = 67e12  # operations per second of an H200 in float32 outside its tensor cores, by its data sheet
 SHARE = 0.25  # of it, as a guess at what convolutions of this size reach
-
-
-def host_seconds(task: str, phase: str) -> float:
-    """A step on 32-pixel crops here: hardly any arithmetic, as many operations."""
-    (row,) = [
-        r
-        for r in forms["rows"]
-        if (r["task"], r["crop_px"], r["form"], r["method"]) == (task, 32, "eager", "forward")
-    ]
-    return row[f"{phase}_step_s"]
-
-
 header = ("task", "step", "per epoch", "GFLOP", "operations", "arithmetic, s per epoch", "host, s per epoch")
 rows, epoch = [], {}
-for task, found in forms["counted"].items():
+for task in forms.index.unique("task"):
+    # a step on 32-pixel crops here: hardly any arithmetic, as many operations
+    counted, small = (forms.loc[task, size, "eager, forward"] for size in ("256 px", "32 px"))
     for phase, count in steps.items():
-        arithmetic = count * found[phase]["GFLOP"] * 1e9 / (PEAK * SHARE)
-        host = count * host_seconds(task, phase)
+        flop, operations = counted[f"{phase} GFLOP"], counted[f"{phase} operations"]
+        arithmetic = count * flop * 1e9 / (PEAK * SHARE)
+        host = count * small[f"{phase}_step_s"]
         epoch[task] = epoch.get(task, 0) + max(arithmetic, host)
         rows.append(
-            (
-                task, phase, str(count), f"{found[phase]['GFLOP']:.0f}", f"{found[phase]['operations']:,}",
-                f"{arithmetic:.0f}", f"{host:.0f}",
-            )
-        )  # fmt: skip
+            (task, phase, str(count), f"{flop:.0f}", f"{operations:,.0f}", f"{arithmetic:.0f}", f"{host:.0f}")
+        )
 display(Markdown(format_table(header, rows)))
-print("counted and measured on", said(forms["provenance"]))
+print("counted and measured on", results.made_at("bench_forms"))
 for task, seconds in epoch.items():
     print(
         f"{task}: about {seconds:.0f} s per epoch by the larger column, {config.L * seconds / 60:.0f} min for {config.L} epochs"
@@ -138,29 +110,29 @@ header = (
     "peak, GB",
     "distance",
 )
-for name in ("bench_forms.json", "bench_forms_cuda.json"):
-    if (measured := read(name)) is None:
+for name in ("bench_forms", "bench_forms_cuda"):
+    if not results.is_there(name):
         display(Markdown(f"`{name}`: not measured, no GPU was at hand."))
         continue
+    setting = results.about(name)["settings"]
     rows = [
         (
-            r["task"], str(r["crop_px"]), r["form"], r["method"].replace("_", " "),
-            f"{1000 * r['meta_step_s']:.0f}", f"{1000 * r['fusion_step_s']:.0f}",
-            f"{r['first_s']:.0f}", f"{r['peak_MB'] / 1000:.1f}", f"{r['distance_of_gradient']:.0e}",
+            task, size.removesuffix(" px"), *form.split(", "),
+            f"{1000 * r.meta_step_s:.0f}", f"{1000 * r.fusion_step_s:.0f}",
+            f"{r.first_s:.0f}", f"{r.peak_MB / 1000:.1f}", f"{r.distance_of_gradient:.0e}",
         )
-        if "fault" not in r
-        else (r["task"], str(r["crop_px"]), r["form"], r["method"], r["fault"], "", "", "", "")
-        for r in measured["rows"]
+        for (task, size, form), r in results.wide(results.load(name), "task", "group", "arm").iterrows()
+        if np.isfinite(r.first_s)
     ]  # fmt: skip
+    rows += [(*what.split(", "), fault, "", "", "", "") for what, fault in setting.get("faults", {}).items()]
     display(Markdown(format_table(header, rows)))
-    print(f"{said(measured['provenance'])}; {measured['threads']} threads")
+    print(f"{results.made_at(name)}; {setting['threads']} threads")
 
 # %% tags=["hide-input"]
-rounding = read("gradient_sensitivity.json")
 print("F's weights changed by one part in a million move the gradient (three draws) by")
-for row in rounding["rows"]:
-    print(f"{row['task']}, {row['crop_px']} px: {', '.join(f'{d:.0e}' for d in row['distances'])}")
-print(said(rounding["provenance"]))
+for (task, size), draws in results.load("gradient_sensitivity").groupby(["task", "group"], sort=False):
+    print(f"{task}, {size}: {', '.join(f'{d:.0e}' for d in draws['value'])}")
+print(results.made_at("gradient_sensitivity"))
 
 # %% [markdown]
 # On this processor compiling gains nothing that is worth its minutes, so the library has no such setting; a GPU, which
@@ -185,19 +157,17 @@ SCALES = ("full", "reduced")
 header = ("scale", "task", "variant", "seed", "epochs", "crop", "pieces", "took", "on")
 rows, curves = [], {}
 for scale in SCALES:
-    folders = sorted(p.parent for p in (results / scale).glob("*/provenance.json"))
-    if not folders:
+    if not results.runs(scale):
         rows.append((scale, "not run", *[""] * 7))
-    for folder in folders:
-        made, settings = read(scale, folder.name, "provenance.json"), read(scale, folder.name, "config.json")
-        task, variant, seed = folder.name.split("-")
-        rows.append(
-            (
-                scale, task, variant, seed.removeprefix("seed"), str(settings["L"]), f"{settings['crop']} px",
-                str(len(made["pieces"])), f"{made['seconds'] / 60:.0f} min", made["hardware"],
-            )
-        )  # fmt: skip
-        curves[scale, task, variant] = read(scale, folder.name, "epochs.json")
+    for name in results.runs(scale):
+        run = results.run(name)
+        task, variant, seed = run.folder.name.split("-")
+        made, minutes = run.provenance, f"{run.provenance['seconds'] / 60:.0f} min"
+        rows.append((
+            scale, task, variant, seed.removeprefix("seed"), str(run.config["L"]), f"{run.config['crop']} px",
+            str(len(made["pieces"])), minutes, made["hardware"],
+        ))  # fmt: skip
+        curves[scale, task, variant] = run.history
 display(Markdown(format_table(header, rows)))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Per epoch, for each run: fusion loss, task loss, and mean infrared weight with its spread"}, "figure": {"caption": "Means per epoch of the runs above: the two losses over the fusion steps, and the mean weight of infrared over the meta-steps. The losses of the two variants are different functions; compare each with itself.", "name": "fig-full-curves"}}
@@ -226,17 +196,17 @@ sns.despine(figure)
 # by the sum of these weights only where it exceeds one: while hardly anything fits, hardly anything is counted.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-HEADLINE = {"segmentation": ("mAcc", "mIoU"), "detection": ("mAP50", "mAP75")}
+HEADLINE = {"segmentation": ["mAcc", "mIoU"], "detection": ["mAP50", "mAP75"]}
 for scale in SCALES:
-    judged = read(scale, "downstream.json")
-    if not judged:
+    if not results.is_there(f"{scale}/downstream"):
         display(Markdown(f"**{scale}, downstream**: not run."))
         continue
+    judged = results.load(f"{scale}/downstream").query("group == ''")
     for task, names in HEADLINE.items():
+        scores = results.wide(judged[judged.task == task], "arm", "seed")[names]
         rows = [
-            (r["source"], str(r["seed"]), *(f"{100 * r['scores']['values'][n]:.1f}" for n in names))
-            for r in judged
-            if r["task"] == task
+            (*map(str, key), *(f"{100 * v:.1f}" for v in values))
+            for key, values in zip(scores.index, scores.to_numpy())
         ]
         display(Markdown(f"**{scale}, {task}**, percent"))
         display(Markdown(format_table(("source", "seed", *names), rows)))

@@ -13,58 +13,35 @@
 # known, pixel by pixel, which image carries the class, do the meta-learned weights go there, does the fused image get
 # better for the task, and if not, where is the signal lost and what brings it back.
 #
-# **What it needs.** A few seconds: it reads `results/mechanism.json` and `results/mechanism_signal.json`. The runs
+# **What it needs.** A few seconds: it reads `results/mechanism.csv` and `results/mechanism_signal.csv`. The runs
 # behind them take some hours on one core (`python -m studies.mechanism run`, then `collect`, and
 # `python -m studies.mechanism_signal`). Their questions, arms and tolerances were
 # [written down before them](../book/reproduce/mechanism_plan.md).
 
 # %% tags=["hide-input"]
-import json
 import textwrap
-from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
+import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-import tdfusion
+from tdfusion import results
 from tdfusion.data.synthroad.scenes import SynthRoad, oracle_weights
 from tdfusion.figures.panels import image_row, visible_rgb
+from tdfusion.figures.studies import image_grid, region_curves, seed_dots
+from tdfusion.results.criteria import CEILING, Study, better, per_seed, right_way
 from tdfusion.results.paper import format_table
 
-results = Path(tdfusion.__file__).parents[1] / "results"
-study = json.loads((results / "mechanism.json").read_text())
-signal = json.loads((results / "mechanism_signal.json").read_text())
-maps = np.load(results / "mechanism_maps.npz")
-signal_maps = np.load(results / "mechanism_signal.npz")
-runs: dict[str, dict[int, dict]] = {}
-for run in study["runs"]:
-    runs.setdefault(run["arm"], {})[run["seed"]] = run
-
-
-def miou(arm: str) -> np.ndarray:
-    """Mean IoU of an arm, one per seed; NaN where it was not run."""
-    return np.array(
-        [
-            runs.get(arm, {}).get(seed, {"downstream": {"miou": np.nan}})["downstream"]["miou"]
-            for seed in range(3)
-        ]
-    )
-
-
-def gap(w_a: dict[str, float]) -> float:
-    """Mean w_a where infrared carries the class, minus where visible does."""
-    return w_a["infrared"] - w_a["visible"]
-
-
-seconds = sum(run["provenance"]["seconds"] for run in study["runs"])
-begun = sorted(run["provenance"]["started"] for run in study["runs"])
-missing = sorted({job.rpartition(", seed")[0] for job in study["not_run"]})
-print(
-    f"{len(study['runs'])} runs, {seconds / 3600:.1f} h on {study['runs'][0]['provenance']['hardware']}, one thread each"
+study, history, maps = (
+    Study(results.load("mechanism")),
+    results.history("mechanism"),
+    results.maps("mechanism"),
 )
-print(f"begun {begun[0][:16]} to {begun[-1][:16]} UTC; every run's commit is in the file")
+setting, made = results.about("mechanism")["settings"], pd.DataFrame(results.provenance_of("mechanism"))
+missing = sorted({job.rpartition(", seed")[0] for job in setting["not_run"]})
+print(f"{len(made)} runs, {made.seconds.sum() / 3600:.1f} h on {made.hardware[0]}, one thread each")
+print(f"begun {made.started.min()[:16]} to {made.started.max()[:16]} UTC; every run's commit is in the file")
 print(textwrap.fill(f"of the plan's arms not run, or not in every seed: {'; '.join(missing) or 'none'}", 90))
 
 # %% [markdown]
@@ -74,8 +51,8 @@ print(textwrap.fill(f"of the plan's arms not run, or not in every seed: {'; '.jo
 # infrared carries, 0 where visible does, the nearest of the two elsewhere.
 
 # %% mystnb={"image": {"alt": "A test scene of 64 by 64 pixels: infrared, visible in colour, the map of which image carries the class, and the oracle's weights"}, "figure": {"caption": "A test scene of the study. Third: what the scene knows (orange infrared, purple visible, white either, pale orange both). Fourth: the oracle's w_a.", "name": "fig-mechanism-scene"}}
-scenes = SynthRoad("test", study["scenes"]["test"], (64, 64), 0)
-pair = scenes[study["scenes"]["shown"][0]]
+scenes = SynthRoad("test", setting["scenes"]["test"], (64, 64), 0)
+pair = scenes[setting["scenes"]["shown"][0]]
 shade = torch.tensor([0.5, 0.85, 0.15, 0.6])  # either, infrared, visible, both
 figure = image_row(
     {
@@ -95,31 +72,15 @@ figure = image_row(
 
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU of sources and of fusion trained with fixed weights, three seeds each"}, "figure": {"caption": "Mean IoU of the judge, by what it was trained on. Dots are seeds, bars their mean. First five rows: images that no F has made. Below: F trained with fixed weights, without the gradient term unless an alpha is named. mask: F that can only choose, centred unless the row says not; small: the paper's form of F at width 8.", "name": "fig-mechanism-ceiling"}}
-def dots(arms: dict[str, str], reference: str | None = None):
-    """Seeds as dots and their mean as a bar, an arm per row; a line at the mean of a reference arm."""
-    figure, axis = plt.subplots(figsize=(7, 0.36 * len(arms) + 0.9), layout="constrained")
-    for row, arm in enumerate(arms.values()):
-        scores = miou(arm)
-        axis.plot(scores, [row] * len(scores), "o", color="C0", alpha=0.6, markersize=5)
-        axis.plot([np.nanmean(scores)] * 2, [row - 0.3, row + 0.3], color="black")
-    if reference is not None:
-        axis.axvline(np.nanmean(miou(reference)), color="0.6", linewidth=1, linestyle="--")
-    axis.set_yticks(range(len(arms)), arms)
-    axis.set_ylim(len(arms) - 0.5, -0.5)
-    axis.set_xlabel("mean IoU on test scenes")
-    axis.grid(axis="x", alpha=0.3)
-    return figure
-
-
-def ran(*arms: str) -> dict[str, str]:
-    return {arm: arm for arm in arms if arm in runs}
+def dots(*arms: str, reference: str | None = None):
+    return seed_dots(study.miou.loc[study.ran(arms)], "mean IoU on test scenes", reference)
 
 
 figure = dots(
-    ran("infrared", "visible", "mean", "max", "oracle mix", "mask half", "mask oracle", "mask oracle, alpha 0.02",
-        "mask oracle, alpha 0.1", "mask oracle, alpha 1", "mask half, alpha 1", "mask half, not centred",
-        "mask oracle, not centred", "small half", "small oracle", "small oracle, three times as long"),
-    "mask half",
+    "infrared", "visible", "mean", "max", "oracle mix", "mask half", "mask oracle", "mask oracle, alpha 0.02",
+    "mask oracle, alpha 0.1", "mask oracle, alpha 1", "mask half, alpha 1", "mask half, not centred",
+    "mask oracle, not centred", "small half", "small oracle", "small oracle, three times as long",
+    reference="mask half",
 )  # fmt: skip
 
 # %% [markdown]
@@ -135,26 +96,10 @@ figure = dots(
 
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels of curves over epochs: mean infrared weight per region for the paper's recipe and the released one, three seeds each"}, "figure": {"caption": "Mean w_a on the test scenes by what carries the class, over epochs. Lines are seeds. If the loss learned the scene, orange would rise above purple.", "name": "fig-mechanism-paper"}}
-def region_curves(arms: list[str]):
-    figure, axes = plt.subplots(
-        1, len(arms), figsize=(3.6 * len(arms), 2.8), layout="constrained", sharey=True, squeeze=False
-    )
-    for axis, arm in zip(axes[0], arms):
-        for run in runs[arm].values():
-            for region, colour in (("infrared", "#b35806"), ("visible", "#542788")):
-                axis.plot([r["epoch"] for r in run["history"]], [r["w_a"][region] for r in run["history"]], color=colour, alpha=0.8,
-                          label=f"where {region} carries" if run["seed"] == 0 else None)  # fmt: skip
-        axis.axhline(0.5, color="0.7", linewidth=0.8)
-        axis.set(title=arm, xlabel="epoch", ylim=(0, 1))
-    axes[0, 0].set_ylabel("mean $w_a$")
-    axes[0, 0].legend(fontsize=8)
-    return figure
-
-
-figure = region_curves([arm for arm in ("paper", "released") if arm in runs])
+figure = region_curves(history, study.ran(["paper", "released"]))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU of the paper's recipe and the released one beside their fixed-weight counterparts"}, "figure": {"caption": "The judge on the paper's form of F: learned weights, 1/2, and the oracle's.", "name": "fig-mechanism-paper-score"}}
-figure = dots(ran("paper", "paper half", "paper oracle", "released", "released half"), "paper half")
+figure = dots("paper", "paper half", "paper oracle", "released", "released half", reference="paper half")
 
 # %% [markdown]
 # ## Where the signal is lost
@@ -167,87 +112,48 @@ figure = dots(ran("paper", "paper half", "paper oracle", "released", "released h
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "For three forms of F, what carries the class and four maps over one scene: the pixel gradient, the push through one step, through four steps, and in Gauss-Newton form"}, "figure": {"caption": "How w_a is asked to move (orange: towards infrared, purple: towards visible), on one training scene, each map divided by its root mean square over the batch. A row per form of F. First column: what the scene knows (orange infrared, purple visible, white either, pale orange both). Second: what the task asks for. The others: what is left of it after F.", "name": "fig-mechanism-maps"}}
 forms = ("pixel gradient", "one step", "four steps", "gauss-newton")
-networks = ("paper 8", "mask", "mask centred")
-train_scene = SynthRoad("train", study["scenes"]["train"], (64, 64), 0)[signal["setting"]["scene"]]
-figure, axes = plt.subplots(len(networks), len(forms) + 1, figsize=(9, 5.6), layout="constrained")
-for row, network in enumerate(networks):
-    axes[row, 0].imshow(shade[train_scene.optimum], cmap="PuOr_r", vmin=0, vmax=1)
-    axes[row, 0].set_ylabel(f"F: {network}")
-    for column, form in enumerate(forms, 1):
-        axes[row, column].imshow(
-            signal_maps[f"{network}, {form}"].astype(float), cmap="PuOr_r", vmin=-2, vmax=2
-        )
-for axis, title in zip(axes[0], ("what carries", *forms)):
-    axis.set_title(title, fontsize=10)
-for axis in axes.flat:
-    axis.set_xticks([])
-    axis.set_yticks([])
+signal, signal_maps = results.load("mechanism_signal"), results.maps("mechanism_signal")
+scene = results.about("mechanism_signal")["settings"]["scene"]
+train_scene = SynthRoad("train", setting["scenes"]["train"], (64, 64), 0)[scene]
+figure = image_grid(
+    {
+        f"F: {network}": {"what carries": shade[train_scene.optimum]}
+        | {form: signal_maps[f"{network}, {form}"].astype(float) for form in forms}
+        for network in ("paper 8", "mask", "mask centred")
+    },
+    maps=dict.fromkeys(("what carries", *forms), "PuOr_r"),
+    ranges=dict.fromkeys(forms, (-2, 2)),
+    panel=1.75,
+    titles=10,
+)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of the difference of the push between infrared-carried and visible-carried pixels for each form of the push and of F"}, "figure": {"caption": "The push where infrared carries minus the push where visible does, over batches of training scenes (mean and standard deviation, a marker per seed). Right of 0 is right; a bar that crosses 0 flips from batch to batch.", "name": "fig-mechanism-signal"}}
-shown = [(form, 16) for form in forms] + [("one step", 2)]
-states = [("paper 8", True), ("mask", True), ("mask", False), ("mask centred", True)]
+pushes = [*(f"{form}, batch 16" for form in forms), "one step, batch 2"]
+networks = ["paper 8", "mask", "mask, T raw", "mask centred"]
+measured = signal.pivot(index=["group", "arm", "seed"], columns="metric", values="value")
 figure, axis = plt.subplots(figsize=(7.5, 5), layout="constrained")
-ticks = []
-for group, (form, batch) in enumerate(shown):
-    for place, (network, standardised) in enumerate(states):
-        at = group * (len(states) + 1) + place
-        ticks.append((at, f"{form}, batch {batch}: {network}{'' if standardised else ', T raw'}"))
-        rows = [
-            r
-            for r in signal["rows"]
-            if (r["form"], r["batch"], r["F"], r["standardised"]) == (form, batch, network, standardised)
-        ]
-        for shift, r in zip((-0.2, 0, 0.2), rows):
-            axis.errorbar(
-                r["difference"],
-                at + shift,
-                xerr=r["sd"],
-                fmt="o",
-                markersize=3,
-                color=f"C{group}",
-                linewidth=1,
-            )
+places = {}
+for i, push in enumerate(pushes):
+    for network in networks:
+        at = places[f"{push}: {network}"] = len(places) + i
+        rows = measured.loc[push, network]
+        look = {"fmt": "o", "markersize": 3, "color": f"C{i}", "linewidth": 1, "linestyle": ""}
+        axis.errorbar(rows.difference, [at - 0.2, at, at + 0.2], xerr=rows.sd, **look)
 axis.axvline(0, color="black", linewidth=0.8)
-axis.set_yticks([at for at, _ in ticks], [name for _, name in ticks], fontsize=7)
+axis.set_yticks(list(places.values()), list(places), fontsize=7)
 axis.invert_yaxis()
 axis.set_xlabel("push where infrared carries minus where visible does (in root mean squares)")
 axis.grid(axis="x", alpha=0.3)
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = []
-for form, batch in shown:
-    for network, standardised in states:
-        rows = [
-            r
-            for r in signal["rows"]
-            if (r["form"], r["batch"], r["F"], r["standardised"]) == (form, batch, network, standardised)
-        ]
-        right, lean, lean_sd = (np.mean([r[key] for r in rows]) for key in ("right_sign", "lean", "lean_sd"))
-        table.append(
-            (
-                form,
-                str(batch),
-                network,
-                "standardised" if standardised else "raw",
-                f"{right:.0%}",
-                f"{lean:+.2f} ± {lean_sd:.2f}",
-            )
-        )
-display(
-    Markdown(
-        format_table(
-            (
-                "push by",
-                "batch",
-                "F",
-                "T's input",
-                "batches with the right sign",
-                "lean over the whole image",
-            ),
-            table,
-        )
-    )
-)
+means = measured.groupby(["group", "arm"]).mean()
+rows = [
+    (*push.split(", batch "), *(f"{network}, standardised".replace("T raw, standardised", "raw").rsplit(", ", 1)),
+     f"{means.right_sign[push, network]:.0%}", f"{means.lean[push, network]:+.2f} ± {means.lean_sd[push, network]:.2f}")
+    for push in pushes for network in networks
+]  # fmt: skip
+header = ("push by", "batch", "F", "T's input", "batches with the right sign", "lean over the whole image")
+display(Markdown(format_table(header, rows)))
 
 # %% [markdown]
 # ## What brings it back
@@ -262,63 +168,39 @@ display(
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU of learned weights, controls and oracles"}, "figure": {"caption": "The judge on learned weights and on their controls. Replay: a fresh F trained with the weights that the Gauss-Newton arm had learned. Shuffled: the same weights, their pixels in random order. Random: an untrained G.", "name": "fig-mechanism-learned"}}
 figure = dots(
-    ran("mask half", "mask random", "mask shuffled", "mask plain", "mask plain, falling", "mask gauss-newton",
-        "mask gauss-newton, falling", "mask replay", "direct", "mask oracle", "oracle mix", "mask half, not centred",
-        "mask plain, not centred", "mask gauss-newton, not centred", "mask oracle, not centred", "small half",
-        "small plain", "small gauss-newton", "small oracle", "visible"),
-    "mask half",
+    "mask half", "mask random", "mask shuffled", "mask plain", "mask plain, falling", "mask gauss-newton",
+    "mask gauss-newton, falling", "mask replay", "direct", "mask oracle", "oracle mix", "mask half, not centred",
+    "mask plain, not centred", "mask gauss-newton, not centred", "mask oracle, not centred", "small half",
+    "small plain", "small gauss-newton", "small oracle", "visible", reference="mask half",
 )  # fmt: skip
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Curves of mean infrared weight per region over epochs for the arms whose weights are learned"}, "figure": {"caption": "Mean w_a by what carries the class, over epochs, for the arms of the previous figure whose G is learned on an F that can only choose, and for direct. Lines are seeds.", "name": "fig-mechanism-curves"}}
-figure = region_curves(
-    [
-        arm
-        for arm in (
-            "mask plain, not centred",
-            "mask plain",
-            "mask gauss-newton",
-            "mask gauss-newton, falling",
-            "direct",
-        )
-        if arm in runs
-    ]
-)
+learned = [
+    "mask plain, not centred",
+    "mask plain",
+    "mask gauss-newton",
+    "mask gauss-newton, falling",
+    "direct",
+]
+figure = region_curves(history, study.ran(learned))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Learned weight maps of several arms on four test scenes beside the oracle's"}, "figure": {"caption": "w_a on four test scenes, one per row, seed 0 (orange: infrared, purple: visible). First three columns: the two images and the oracle's weights; then what G of each arm has learned.", "name": "fig-mechanism-learned-maps"}}
-arms = [
-    arm
-    for arm in (
-        "paper",
-        "released",
-        "mask plain, not centred",
-        "mask plain",
-        "mask gauss-newton",
-        "mask gauss-newton, falling",
-        "direct",
-    )
-    if f"{arm}, seed 0" in maps
-]
-shown_scenes = study["scenes"]["shown"]
-figure, axes = plt.subplots(
-    len(shown_scenes),
-    3 + len(arms),
-    figsize=(1.15 * (3 + len(arms)), 1.25 * len(shown_scenes)),
-    layout="constrained",
+titles = {arm: arm.replace("mask ", "").replace(", ", ",\n") for arm in ("paper", "released", *learned)}
+mapped = {title: f"{arm}, seed 0" for arm, title in titles.items() if f"{arm}, seed 0" in maps}
+figure = image_grid(
+    {
+        " " * row: {
+            "infrared": scenes[i].ir,
+            "visible": scenes[i].vi,
+            "oracle": oracle_weights(scenes[i].optimum),
+        }
+        | {title: maps[name][row] / 255 for title, name in mapped.items()}
+        for row, i in enumerate(setting["scenes"]["shown"])
+    },
+    maps=dict.fromkeys(("oracle", *mapped), "PuOr_r"),
+    panel=1.15,
+    titles=7,
 )
-for row, index in enumerate(shown_scenes):
-    scene = scenes[index]
-    axes[row, 0].imshow(scene.ir[0], cmap="gray", vmin=0, vmax=1)
-    axes[row, 1].imshow(scene.vi[0], cmap="gray", vmin=0, vmax=1)
-    axes[row, 2].imshow(oracle_weights(scene.optimum)[0], cmap="PuOr_r", vmin=0, vmax=1)
-    for column, arm in enumerate(arms, 3):
-        axes[row, column].imshow(maps[f"{arm}, seed 0"][row] / 255, cmap="PuOr_r", vmin=0, vmax=1)
-for axis, title in zip(
-    axes[0],
-    ("infrared", "visible", "oracle", *(arm.replace("mask ", "").replace(", ", ",\n") for arm in arms)),
-):
-    axis.set_title(title, fontsize=7)
-for axis in axes.flat:
-    axis.axis("off")
 
 # %% [markdown]
 # ## And if the task trains F itself?
@@ -329,8 +211,8 @@ for axis in axes.flat:
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU for three forms of F at w = 1/2, with the task loss in F's own loss, and with the oracle's weights"}, "figure": {"caption": "The judge for three forms of F: w = 1/2; the same with the task's loss added to the fusion loss; and the oracle's w.", "name": "fig-mechanism-joint"}}
 figure = dots(
-    ran("mask half", "mask half, with L_t", "mask oracle", "small half", "small half, with L_t", "small oracle",
-        "paper half", "paper half, with L_t", "paper oracle"),
+    "mask half", "mask half, with L_t", "mask oracle", "small half", "small half, with L_t", "small oracle",
+    "paper half", "paper half, with L_t", "paper oracle",
 )  # fmt: skip
 
 # %% [markdown]
@@ -340,22 +222,6 @@ figure = dots(
 
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-def gains(arm: str, base: str) -> np.ndarray:
-    return miou(arm) - miou(base)
-
-
-def moved(arm: str) -> np.ndarray:
-    return np.array([gap(run["w_a"]) - gap(run["w_a_before"]) for _, run in sorted(runs[arm].items())])
-
-
-def said(values: np.ndarray) -> str:
-    return ", ".join(f"{v:+.3f}" for v in values)
-
-
-def better(values: np.ndarray) -> bool:
-    return bool(np.mean(values) >= 0.02 and (values > 0).all())
-
-
 rows = []
 
 
@@ -363,14 +229,13 @@ def answer(question: str, what: str, measured: str, yes: bool) -> None:
     rows.append((question, what, measured, "yes" if yes else "no"))
 
 
-def complete(*arms: str) -> bool:
-    return all(len(runs.get(arm, {})) == 3 for arm in arms)
+def scored(question: str, what: str, arm: str, base: str | None = None) -> None:
+    gains = study.gains(arm, base)
+    answer(question, f"{what}: scores beyond 1/2", per_seed(gains), better(gains))
 
 
-def base(arm: str) -> str:
-    """What it is compared with: w = 1/2 with the same F and alpha."""
-    form = arm.split()[0]
-    return f"{form} half" + next((end for end in (", not centred", ", alpha 1") if arm.endswith(end)), "")
+def went(question: str, arm: str) -> None:
+    answer(question, f"{arm}: w moves the right way", per_seed(study.moved(arm)), right_way(study.moved(arm)))
 
 
 for arm in (
@@ -380,39 +245,28 @@ for arm in (
     "small oracle",
     "paper oracle",
 ):
-    if complete(arm, base(arm)):
-        ceiling = gains(arm, base(arm))
-        answer("Q1", f"{arm} beats 1/2", said(ceiling), bool((ceiling >= 0.03).all()))
-for question, arm in (("Q2", "paper"), ("Q4", "released")):
-    answer(question, f"{arm}: w moves the right way", said(moved(arm)), bool((moved(arm) >= 0.05).all()))
-    score = gains(arm, f"{arm} half")
-    answer("Q3" if arm == "paper" else "Q4", f"{arm}: scores beyond 1/2", said(score), better(score))
-learned = [
-    "mask plain, not centred",
-    "mask plain",
-    "mask plain, falling",
-    "mask gauss-newton, not centred",
-    "mask gauss-newton",
-    "mask gauss-newton, falling",
-    "small plain",
-    "small gauss-newton",
-    "direct",
-]
-for arm in filter(complete, learned):
-    score = gains(arm, "mask half" if arm == "direct" else base(arm))
-    answer("Q6", f"{arm}: w moves the right way", said(moved(arm)), bool((moved(arm) >= 0.05).all()))
-    answer("Q6", f"{arm}: scores beyond 1/2", said(score), better(score))
+    if study.complete(arm):
+        ceiling = study.gains(arm)
+        answer("Q1", f"{arm} beats 1/2", per_seed(ceiling), bool((ceiling >= CEILING).all()))
+for moves, scores, arm in (("Q2", "Q3", "paper"), ("Q4", "Q4", "released")):
+    went(moves, arm)
+    scored(scores, arm, arm)
+for arm in (
+    "mask plain, not centred", "mask plain", "mask plain, falling", "mask gauss-newton, not centred",
+    "mask gauss-newton", "mask gauss-newton, falling", "small plain", "small gauss-newton", "direct",
+):  # fmt: skip
+    if study.complete(arm):
+        went("Q6", arm)
+        scored("Q6", arm, arm)
 for form in ("mask", "small", "paper"):
-    if complete(arm := f"{form} half, with L_t"):
-        score = gains(arm, f"{form} half")
-        answer("-", f"{form}, w = 1/2 and L_t in F's loss: scores beyond 1/2", said(score), better(score))
-half = miou("mask half").mean()
-for arm in filter(complete, ("mask plain", "mask gauss-newton", "mask gauss-newton, falling")):
-    for ceiling in filter(complete, ("mask oracle", "oracle mix")):
-        closed = (miou(arm).mean() - half) / (miou(ceiling).mean() - half)
-        answer("Q7", f"{arm}: part of the gap to {ceiling}", f"{closed:.0%}", closed >= 0.5)
-if complete("mask shuffled", "mask replay"):
-    lost = 1 - (miou("mask shuffled").mean() - half) / (miou("mask replay").mean() - half)
+    if study.complete(f"{form} half, with L_t"):
+        scored("-", f"{form}, w = 1/2 and L_t in F's loss", f"{form} half, with L_t")
+for arm in filter(study.complete, ("mask plain", "mask gauss-newton", "mask gauss-newton, falling")):
+    for ceiling in filter(study.complete, ("mask oracle", "oracle mix")):
+        part = study.closed(arm, ceiling)
+        answer("Q7", f"{arm}: part of the gap to {ceiling}", f"{part:.0%}", part >= 0.5)
+if study.complete("mask shuffled", "mask replay"):
+    lost = 1 - study.closed("mask shuffled", "mask replay")
     answer("Q8", "shuffled: part of the replayed gain lost", f"{lost:.0%}", lost >= 0.5)
 display(Markdown(format_table(("question", "arm", "measured (per seed)", "yes?"), rows)))
 

@@ -12,20 +12,17 @@
 # **What this page shows.** The paper's five ablations, what each takes away and which setting does it here; the paper's
 # Table 3; and those of the five that were put to a test on scenes with a known answer.
 #
-# **What it needs.** Nothing: it reads the paper's table and `results/mechanism.json`, both in the repository.
+# **What it needs.** Nothing: it reads the paper's table and `results/mechanism.csv`, both in the repository.
 
 # %% tags=["hide-input"]
-import json
-from pathlib import Path
-
 import matplotlib.pyplot as plt
-import numpy as np
 from IPython.display import Markdown, display
 
-import tdfusion
+from tdfusion import results
+from tdfusion.results.criteria import Study, per_seed
 from tdfusion.results.paper import format_table, paper_table
 
-study = json.loads((Path(tdfusion.__file__).parents[1] / "results" / "mechanism.json").read_text())
+study = Study(results.load("mechanism"))
 
 # %% [markdown]
 # ## What is taken away
@@ -81,10 +78,6 @@ for axis, metric in zip(axes, table.metrics):
 
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-def miou(arm: str) -> np.ndarray:
-    return np.array([run["downstream"]["miou"] for run in study["runs"] if run["arm"] == arm])
-
-
 rows = []
 for experiment, what, arm, base in (
     ("I", "paper's recipe: learned w instead of 1/2", "paper", "paper half"),
@@ -112,11 +105,9 @@ for experiment, what, arm, base in (
     ("III", "the paper's recipe, w = 1/2: the same", "paper half, with L_t", "paper half"),
     ("V", "mix trained directly by the task, instead of F at w = 1/2", "direct", "mask half"),
 ):
-    a, b = miou(arm), miou(base)
-    if len(a) == len(b) == 3:
-        rows.append(
-            (experiment, what, f"{b.mean():.3f}", f"{a.mean():.3f}", ", ".join(f"{d:+.3f}" for d in a - b))
-        )
+    if study.complete(arm, base):
+        means, gains = study.miou.mean(axis=1), study.gains(arm, base)
+        rows.append((experiment, what, f"{means[base]:.3f}", f"{means[arm]:.3f}", per_seed(gains)))
     else:
         rows.append((experiment, what, "not run", "not run", ""))
 display(Markdown(format_table(("Exp.", "what is compared", "base", "changed", "difference per seed"), rows)))

@@ -10,17 +10,20 @@ taken to have the data set's usual size, because the lists do not carry sizes.
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from tdfusion.data.layouts import LAYOUTS
 from tdfusion.errors import InputError
+from tdfusion.results import save
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 
 ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / "results" / "box_axis_mistake.json"
+OUT = ROOT / "results" / "box_axis_mistake.csv"
 SIZES = {"M3FD": (768, 1024), "LLVIP": (1024, 1280)}
 
 
@@ -57,7 +60,23 @@ def measure(images: list[np.ndarray], size: tuple[int, int], classes: tuple[str,
     }
 
 
+def rows(found: dict[str, dict]) -> Iterator[dict]:
+    """For the results table."""
+    for part, numbers in found.items():
+        common = {"data": part, "task": "detection"}
+        yield common | {
+            "values": {k: v for k, v in numbers.items() if k not in ("size", "percent_per_class")}
+        }
+        for name, percent in numbers["percent_per_class"].items():
+            yield common | {"group": name, "values": {"percent_of_boxes": percent}}
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add_result_options(parser, OUT)
+    options = parser.parse_args()
+    require_clean(options.out, options.allow_dirty)
+    made = Provenance.begin()
     folder = Path(os.environ.get("TDFUSION_DATA") or ROOT.parent / "shared" / "data") / "splits"
     found = {
         f"{name} {split}": {
@@ -68,10 +87,15 @@ def main() -> None:
         for name, (H, W) in SIZES.items()
         for split in ("train", "test")
     }
-    OUT.parent.mkdir(exist_ok=True)
-    scratch = OUT.with_suffix(".part")
-    scratch.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    scratch.replace(OUT)
+    save(
+        options.out.stem,
+        rows(found),
+        what="Boxes whose centre leaves the image by the released normalisation, over the paper's lists",
+        command=command_line(),
+        provenance=[made.finish()],
+        settings={part: numbers["size"] for part, numbers in found.items()},
+        folder=options.out.parent,
+    )
     for part, numbers in found.items():
         print(
             f"{part}: {numbers['boxes_with_centre_outside']} of {numbers['boxes']} boxes"

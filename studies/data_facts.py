@@ -9,7 +9,7 @@ says so, mean brightness of both images, and MSRS's own boxes. Every entry says 
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
 import warnings
 from collections import Counter
@@ -21,8 +21,8 @@ from tqdm import tqdm
 from studies.box_axis_mistake import SIZES, read_list
 from tdfusion.data import open_dataset
 from tdfusion.data.layouts import LAYOUTS
-from tdfusion.files import write_text
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.results import save_facts
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "results" / "data_statistics.json"
@@ -95,10 +95,13 @@ def of_pairs(name: str, split: str, folder: Path) -> dict:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add_result_options(parser, OUT)
+    options = parser.parse_args()
+    require_clean(options.out, options.allow_dirty)
     folder = Path(os.environ.get("TDFUSION_DATA") or ROOT.parent / "shared" / "data")
-    watch = Stopwatch()
+    made = Provenance.begin()
     found = {
-        "what": "statistics of the lists and of the pairs at hand; sides are sqrt(box area / image area)",
         "side_edges": EDGES,
         "lists": {
             name: {split: of_list(name, split, folder / "splits") for split in ("train", "test")}
@@ -109,8 +112,14 @@ def main() -> None:
             for name, splits in AT_HAND.items()
         },
     }
-    found["provenance"] = provenance(watch)
-    write_text(OUT, json.dumps(found) + "\n")
+    save_facts(
+        options.out.stem,
+        found,
+        what="statistics of the lists and of the pairs at hand; sides are sqrt(box area / image area)",
+        command=command_line(),
+        provenance=[made.finish()],
+        folder=options.out.parent,
+    )
     for source in ("lists", "pairs"):
         for name, splits in found[source].items():
             print(

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 
@@ -24,12 +26,14 @@ from tdfusion.data.pair import Pair
 from tdfusion.downstream.config import DownstreamConfig, make_downstream_config
 from tdfusion.downstream.prepare import SPLITS, open_split
 from tdfusion.downstream.run import retrain
+from tdfusion.downstream.scores import Scores
 from tdfusion.files import write_text
+from tdfusion.results import about, load, pictures, save, tidy
 from tdfusion.runs.memory import keep_freed_memory
-from tdfusion.runs.provenance import Stopwatch
+from tdfusion.runs.provenance import add_result_options, command_line, require_clean
 
 ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / "results" / "downstream_synthroad.json"
+OUT = ROOT / "results" / "downstream_synthroad.csv"
 RUNS = ROOT / "runs" / "downstream_synthroad"
 SOURCES = {"infrared": "infrared", "visible": "visible", "mean": "mean", "max": "max", "oracle": "oracle"}
 PICTURED = (10, 14, 24)  # a day, a night and a fog scene of the test split with many classes and boxes
@@ -43,65 +47,68 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--weights", action="append", default=[], metavar="NAME=FILE", help="a trained F")
     parser.add_argument("--seconds", type=float, help="start no run after so many seconds")
-    parser.add_argument("--out", type=Path, default=OUT)
+    add_result_options(parser, OUT)
     options = parser.parse_args()
+    require_clean(options.out, options.allow_dirty)
     torch.set_num_threads(1)
     keep_freed_memory()
     sources = SOURCES | dict(text.rsplit("=", 1) for text in options.weights)
-    watch, left = Stopwatch(), 0
-    table = json.loads(options.out.read_text()) if options.out.is_file() else {"runs": []}
-    table |= {"what": "Scores in [0, 1] of T retrained on each source of SynthRoad; one entry per run"}
+    stored, begun, left = Stored(options.out), time.monotonic(), 0
     for task in options.tasks:
         for seed in options.seeds:
             for name, source in sources.items():
-                if any((r["task"], r["source"], r["seed"]) == (task, name, seed) for r in table["runs"]):
+                if (task, name, seed) in stored.done:
                     continue
-                if options.seconds and watch.seconds() > options.seconds:
+                if options.seconds and time.monotonic() - begun > options.seconds:
                     left += 1
                     continue
-                table["runs"].append(one_run(task, name, source, seed))
-                table["runs"].sort(key=lambda r: (r["task"], list(sources).index(r["source"])
-                                                  if r["source"] in sources else len(sources), r["seed"]))  # fmt: skip
-                write_text(options.out, json.dumps(table, indent=1) + "\n")
-                print(
-                    task,
-                    name,
-                    seed,
-                    {k: round(v, 4) for k, v in table_values(table, task, name, seed).items()},
+                config = make_downstream_config(
+                    "small", task=task, source=source, seed=seed, predictions=True
                 )
+                out = RUNS / task / name.replace(" ", "").replace("/", "-") / str(seed)
+                scores = retrain(config, out, resume=(out / "config.json").is_file(), pairs=pairs(task))
+                stored.add(config, scores, name, out)
+                print(task, name, seed, {k: round(v, 4) for k, v in scores.values.items()})
     print(f"{left} runs left" if left else "nothing left")
 
 
-def table_values(table: dict[str, Any], task: str, name: str, seed: int) -> dict[str, float]:
-    return next(r for r in table["runs"] if (r["task"], r["source"], r["seed"]) == (task, name, seed))[
-        "scores"
-    ]
+class Stored:
+    """The runs that are done: a table, its record and the pictures, written anew after each of them."""
 
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.table = load(out.stem, out.parent) if out.is_file() else tidy(out.stem, [])
+        record = about(out.stem, out.parent) if out.is_file() else {"settings": {}, "provenance": []}
+        self.settings, self.provenance = record["settings"], record["provenance"]
+        self.pictures = pictures(out.stem, out.parent) if out.is_file() else {}
 
-def one_run(task: str, name: str, source: str, seed: int) -> dict[str, Any]:
-    """Retrain once; what the table and the pictures need of it."""
-    config = make_downstream_config("small", task=task, source=source, seed=seed, predictions=True)
-    out = RUNS / task / name.replace(" ", "").replace("/", "-") / str(seed)
-    scores = retrain(config, out, resume=(out / "config.json").is_file(), pairs=pairs(task))
-    row: dict[str, Any] = {
-        "task": task,
-        "source": name,
-        "seed": seed,
-        "scores": scores.values,
-        "classes": {c.name: {"count": c.count} | c.values for c in scores.classes},
-        "absent": scores.absent,
-        "images": scores.images,
-        "provenance": json.loads((out / "provenance.json").read_text()),
-        "config": portable(config, name),
-    }
-    if seed == PICTURED_SEED:
-        row["pictures"] = pictures(task, out)
-    return row
+    @property
+    def done(self) -> set[tuple[str, str, int]]:
+        return {(made["task"], made["arm"], made["seed"]) for made in self.provenance}
 
-
-def portable(config: DownstreamConfig, name: str) -> dict[str, Any]:
-    """The settings, with the name of a trained F in place of where its file lay."""
-    return config.to_dict() | {"source": name}
+    def add(self, config: DownstreamConfig, scores: Scores, arm: str, run: Path) -> None:
+        """One more run."""
+        task = config.task
+        self.table = pd.concat([self.table, tidy(self.out.stem, scores.rows(arm))])
+        made = json.loads((run / "provenance.json").read_text())
+        self.provenance.append({"task": task, "arm": arm} | made)
+        ours = config.to_dict()
+        self.settings[task] = {name: v for name, v in ours.items() if name not in ("task", "source", "seed")}
+        if config.seed == PICTURED_SEED:
+            self.pictures.setdefault(task, {})[arm] = drawn(task, run)
+            write_text(
+                self.out.with_name(f"{self.out.stem}_pictures.json"),
+                json.dumps(self.pictures, indent=1) + "\n",
+            )
+        save(
+            self.out.stem,
+            self.table,
+            what="Scores in [0, 1] of T retrained on each source of SynthRoad",
+            command=command_line(),
+            provenance=self.provenance,
+            settings=self.settings,
+            folder=self.out.parent,
+        )
 
 
 @cache
@@ -112,7 +119,7 @@ def pairs(task: str) -> dict[str, list[Pair]]:
     return {split: [opened[split][i] for i in range(len(opened[split]))] for split in SPLITS}
 
 
-def pictures(task: str, out: Path) -> dict[str, Any]:
+def drawn(task: str, out: Path) -> dict[str, Any]:
     """Scene -> label map, a string of class ids per row of pixels; or rows class, confidence, x1, y1, x2, y2."""
     shown = [pairs(task)["test"][i].name for i in PICTURED]
     if task == "segmentation":

@@ -34,7 +34,10 @@ from tqdm import tqdm
 from tdfusion.commands.settings import read_settings
 from tdfusion.config import PRESETS, TASKS, VARIANTS
 from tdfusion.downstream.config import PRESETS as DOWNSTREAM_PRESETS
-from tdfusion.files import write_text
+from tdfusion.downstream.scores import read_scores
+from tdfusion.files import whole_file, write_text
+from tdfusion.results import save
+from tdfusion.runs.provenance import command_line, require_clean
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAIN_SOURCES = ("infrared", "visible", "mean", "max")
@@ -132,18 +135,30 @@ def collect(results: Path, training: list[Job], judging: list[Job]) -> None:
             kept = results / job.folder.name
             kept.mkdir(exist_ok=True)
             for name in SMALL_FILES:
-                shutil.copyfile(job.folder / name, kept / name)
+                with whole_file(kept / name) as part:
+                    shutil.copyfile(job.folder / name, part)
             means = epoch_means((job.folder / "history.jsonl").read_text().splitlines())
             write_text(kept / "epochs.json", json.dumps(means, indent=1) + "\n")
-    rows = []
-    for job in judging:
-        if job.state == "done":
-            row: dict[str, Any] = dict(job.about)
-            for part in ("scores", "config", "provenance"):
-                row[part] = json.loads((job.folder / f"{part}.json").read_text())
-            row["config"]["source"] = job.about["source"]  # not where its file lay
-            rows.append(row)
-    write_text(results / "downstream.json", json.dumps(rows, indent=1) + "\n")
+    judged = [job for job in judging if job.state == "done"]
+    if not judged:
+        return
+    made, settings = [], {}
+    for job in judged:
+        config, about = (
+            json.loads((job.folder / f"{part}.json").read_text()) for part in ("config", "provenance")
+        )
+        task, source = job.about["task"], job.about["source"]
+        settings[task] = {name: v for name, v in config.items() if name not in ("task", "source", "seed")}
+        made.append({"task": task, "arm": source} | about)
+    save(
+        "downstream",
+        (row for job in judged for row in read_scores(job.folder).rows(job.about["source"])),
+        what="Scores in [0, 1] of T retrained on each source's images",
+        command=command_line(),
+        provenance=made,
+        settings=settings,
+        folder=results,
+    )
 
 
 def epoch_means(lines: list[str]) -> list[dict[str, Any]]:
@@ -189,6 +204,11 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "full")
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "full")
+    parser.add_argument(
+        "--allow-dirty",
+        action="store_true",
+        help='write into results/ from code that is not committed; the results are marked with "+"',
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what is done and what is left, and stop")
     options = parser.parse_args()
     options.out = options.out.resolve()
@@ -198,6 +218,7 @@ def main() -> int:
         for job in jobs:
             print(f"{job.state:<9}{job.folder.relative_to(options.out)}")
         return 0
+    require_clean(options.results, options.allow_dirty)
     pieces = 0
     for job in tqdm(jobs, unit="run"):
         while job.state != "done" and pieces < options.pieces:

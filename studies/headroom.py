@@ -7,13 +7,13 @@ weight map alone, without either image: what the choice itself gives away. Image
 one, the cross-entropy is weighted by class, and the score is the mean IoU over the pooled test pixels.
 
     python -m studies.headroom          # the table; about a quarter of an hour on one core
-    python -m studies.headroom --seeds 0 --out other.json
+    python -m studies.headroom --seeds 0 --out other.csv
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,11 +25,12 @@ from tqdm import tqdm
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from tdfusion.data.synthroad.scenes import CLASSES, SynthRoad, oracle_weights
+from tdfusion.results import save
 from tdfusion.runs.memory import keep_freed_memory
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 
 ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / "results" / "synthroad_headroom.json"
+OUT = ROOT / "results" / "synthroad_headroom.csv"
 SOURCES = ("infrared only", "visible only", "average", "maximum", "oracle", "oracle map alone")
 
 
@@ -130,11 +131,12 @@ def run(source: str, seed: int, train: dict, test: dict, setting: Setting, bar: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, default=OUT)
+    add_result_options(parser, OUT)
     options = parser.parse_args()
+    require_clean(options.out, options.allow_dirty)
     torch.set_num_threads(1)
     keep_freed_memory()
-    setting, watch = Setting(), Stopwatch()
+    setting, made = Setting(), Provenance.begin(seeds=options.seeds)
     train = load("train", setting.train_scenes, setting)
     test = load("test", setting.test_scenes, setting)
     iou: dict[str, list[np.ndarray]] = {source: [] for source in SOURCES}
@@ -155,21 +157,27 @@ def main() -> None:
         classes = "  ".join(f"{c} {v:.2f}" for c, v in table[source]["iou_per_class"].items())
         print(f"{source:17} {means.mean():.3f} +- {means.std(ddof=min(1, len(means) - 1)):.3f}   {classes}")
     parameters = sum(p.numel() for p in network(setting).parameters())
-    result = {
-        "what": "mean IoU of a fixed task network trained on one source; mean and sample sd over seeds",
-        "config": {
-            **asdict(setting),
-            "network": "SegFormer (transformers), one input channel",
-            "parameters": parameters,
-        },
-        "seeds": options.seeds,
-        "sources": table,
-        "provenance": provenance(watch),
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = options.out.with_suffix(".json.part")
-    scratch.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    scratch.replace(options.out)
+    save(
+        options.out.stem,
+        rows(table, options.seeds),
+        what="IoU of a fixed task network trained on one source: per seed, and means over seeds (without a seed)",
+        command=command_line(),
+        provenance=[made.finish()],
+        settings=asdict(setting)
+        | {"network": "SegFormer (transformers), one input channel", "parameters": parameters},
+        folder=options.out.parent,
+    )
+
+
+def rows(table: dict[str, dict], seeds: Sequence[int]) -> Iterator[dict]:
+    """For the results table."""
+    for source, found in table.items():
+        common = {"data": "SynthRoad", "arm": source, "task": "segmentation"}
+        for seed, miou in zip(seeds, found["miou_per_seed"], strict=True):
+            yield common | {"seed": seed, "values": {"mIoU": miou}}
+        yield common | {"values": {"mIoU mean": found["miou_mean"], "mIoU sd": found["miou_sd"]}}
+        for name, iou in found["iou_per_class"].items():
+            yield common | {"group": name, "values": {"IoU mean": iou}}
 
 
 if __name__ == "__main__":

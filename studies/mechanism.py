@@ -7,7 +7,7 @@ questions, arms and tolerances stand in ``book/reproduce/mechanism_plan.md``, wr
     python -m studies.mechanism list
     python -m studies.mechanism run                  # what is not done yet, one job after the other
     python -m studies.mechanism run --only mask      # jobs whose name contains "mask"
-    python -m studies.mechanism collect              # results/mechanism.json and its maps
+    python -m studies.mechanism collect              # results/mechanism.csv, its history and its maps
 
 A job leaves ``runs/mechanism/NAME.json`` when it is done, so a stopped matrix goes on where it was.
 """
@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -43,16 +44,17 @@ from tdfusion.data.pair import FusionBatch, MetaBatch
 from tdfusion.data.synthroad.scenes import CLASSES
 from tdfusion.downstream.config import TINY_SEGFORMER
 from tdfusion.downstream.judge import judge
-from tdfusion.files import write_text
+from tdfusion.files import whole_file, write_text
 from tdfusion.losses import fusion_loss
 from tdfusion.models import FusionNet, LossNet, MixNet
+from tdfusion.results import save
 from tdfusion.runs.memory import keep_freed_memory
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 from tdfusion.tasks.segmentation import SegmentationTask, class_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRATCH = ROOT / "runs" / "mechanism"
-RESULT = ROOT / "results" / "mechanism.json"
+RESULT = ROOT / "results" / "mechanism.csv"
 SEEDS = (0, 1, 2)
 DOWNSTREAM_STEPS = 250
 SHOWN = (1, 5, 8, 12)  # test scenes whose w_a is kept for the page
@@ -262,7 +264,7 @@ def downstream(train_images: Tensor, test_images: Tensor, train: Scenes, test: S
 
 def run_arm(name: str, seed: int, train: Scenes, test: Scenes, progress: bool) -> dict:
     """Train, judge, and say what was done."""
-    arm, watch = ARMS[name], Stopwatch()
+    arm, made = ARMS[name], Provenance.begin(seed=seed)
     run = Run(arm, seed, train, test)
     G = run.state.G
     before = region_means(weights_all(G, test), test.optimum)
@@ -277,8 +279,9 @@ def run_arm(name: str, seed: int, train: Scenes, test: Scenes, progress: bool) -
         if arm.w == "learned":
             mix = MixNet(G)  # what w is worth where F realises it exactly
             found["downstream_of_mix"] = judged(*(fuse_all(mix, scenes) for scenes in (train, test)))
-        torch.save({"G": G.state_dict(), "F": run.state.F.state_dict()}, SCRATCH / f"{name}, seed {seed}.pt")
-    found["provenance"] = provenance(watch, seed=seed)
+        with whole_file(SCRATCH / f"{name}, seed {seed}.pt") as part:
+            torch.save({"G": G.state_dict(), "F": run.state.F.state_dict()}, part)
+    found["provenance"] = made.finish()
     return found
 
 
@@ -291,9 +294,9 @@ def run_image(name: str, seed: int, train: Scenes, test: Scenes) -> dict:
         "max": lambda s: torch.maximum(s.ir, s.vi),
         "oracle mix": lambda s: s.oracle * s.ir + (1 - s.oracle) * s.vi,
     }[name]
-    watch = Stopwatch()
+    made = Provenance.begin(seed=seed)
     score = downstream(make(train), make(test), train, test, seed)
-    return {"arm": name, "seed": seed, "downstream": score, "provenance": provenance(watch, seed=seed)}
+    return {"arm": name, "seed": seed, "downstream": score, "provenance": made.finish()}
 
 
 def jobs(seeds: tuple[int, ...]) -> list[tuple[str, int]]:
@@ -304,24 +307,57 @@ def file_of(name: str, seed: int) -> Path:
     return SCRATCH / f"{name}, seed {seed}.json"
 
 
-def collect() -> None:
-    """Every done job into one file; maps go beside it as 8-bit arrays."""
+def collect(out: Path) -> None:
+    """Every done job into one table; a row per epoch and the maps, as 8-bit arrays, go beside it."""
     done = [json.loads(file_of(*job).read_text()) for job in jobs(SEEDS) if file_of(*job).exists()]
-    maps = {}
-    for row in done:
-        if (found := row.pop("maps", None)) is not None:
-            maps[f"{row['arm']}, seed {row['seed']}"] = np.array(found, np.uint8)
     missing = [f"{name}, seed {seed}" for name, seed in jobs(SEEDS) if not file_of(name, seed).exists()]
-    report = {
-        "what": "mean IoU of a fresh task network on test scenes, per arm and seed; region means of w_a",
-        "scenes": {"train": len(load("train", SCRATCH)), "test": len(load("test", SCRATCH)), "shown": SHOWN},
-        "downstream_steps": DOWNSTREAM_STEPS,
-        "not_run": missing,
-        "runs": done,
-    }
-    write_text(RESULT, json.dumps(report, indent=1) + "\n")
-    np.savez_compressed(RESULT.with_name("mechanism_maps.npz"), **maps)
-    print(f"{len(done)} jobs into {RESULT.name}; not run: {len(missing)}")
+    named = {f"{run['arm']}, seed {run['seed']}": run["maps"] for run in done if "maps" in run}
+    with whole_file(out.with_name(f"{out.stem}_maps.npz")) as part:
+        np.savez_compressed(part, **{name: np.array(found, np.uint8) for name, found in named.items()})
+    with whole_file(out.with_name(f"{out.stem}_history.csv")) as part:
+        history(done).to_csv(part, index=False)
+    save(
+        out.stem,
+        (row for run in done for row in rows(run)),
+        what="mean IoU of a fresh task network on test scenes, per arm and seed; region means of w_a",
+        command=command_line(),
+        provenance=[{"arm": run["arm"]} | run["provenance"] for run in done],
+        settings={
+            "scenes": {
+                "train": len(load("train", SCRATCH)),
+                "test": len(load("test", SCRATCH)),
+                "shown": SHOWN,
+            },
+            "downstream_steps": DOWNSTREAM_STEPS,
+            "not_run": missing,
+        },
+        arms={run["arm"]: run["setting"] for run in done if "setting" in run},
+        folder=out.parent,
+    )
+    print(f"{len(done)} jobs into {out.name}; not run: {len(missing)}")
+
+
+def rows(run: dict) -> Iterator[dict]:
+    """For the results table: the judge on what F fuses and, where w was learned, on the mix; w_a by region."""
+    common = {"data": "SynthRoad", "arm": run["arm"], "task": "segmentation", "seed": run["seed"]}
+    for key, of in (("downstream", ""), ("downstream_of_mix", " of mix")):
+        if key in run:
+            yield common | {"values": {f"mIoU{of}": run[key]["miou"]}}
+            for name, iou in run[key]["iou"].items():
+                yield common | {"group": name, "values": {f"IoU{of}": iou}}
+    for key, metric in (("w_a_before", "w_a before"), ("w_a", "w_a")):
+        for region, mean in run.get(key, {}).items():
+            yield common | {"group": region, "values": {metric: mean}}
+
+
+def history(done: list[dict]) -> pd.DataFrame:
+    """A row per epoch: L_t of the fusion steps, and the mean w_a of each region where w was learned."""
+    return pd.DataFrame(
+        {"arm": run["arm"], "seed": run["seed"], "epoch": row["epoch"], "L_t": row["L_t"]}
+        | {f"w_a {region}": mean for region, mean in row.get("w_a", {}).items()}
+        for run in done
+        for row in run.get("history", ())
+    )
 
 
 def main() -> None:
@@ -331,14 +367,16 @@ def main() -> None:
     parser.add_argument("action", choices=("list", "run", "collect"))
     parser.add_argument("--only", default="", help="jobs whose name contains this")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    add_result_options(parser, RESULT)
     options = parser.parse_args()
     if options.action == "collect":
-        return collect()
+        return collect(options.out)
     wanted = [job for job in jobs(tuple(options.seeds)) if options.only in "{}, seed {}".format(*job)]
     if options.action == "list":
         for job in wanted:
             print("done " if file_of(*job).exists() else "     ", "{}, seed {}".format(*job))
         return None
+    require_clean(options.out, options.allow_dirty)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     keep_freed_memory()
     SCRATCH.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tdfusion.data.pair import Batch
 from tdfusion.data.synthroad.scenes import OPTIMUM, SynthRoad, oracle_weights
+from tdfusion.files import whole_file
 
 SIZE, TRAIN, TEST, DATA_SEED = (64, 64), 384, 96, 0
 
@@ -42,10 +43,8 @@ def load(split: str, scratch: Path) -> Scenes:
             name: torch.stack([getattr(p, name) for p in pairs]) for name in ("ir", "vi", "mask", "optimum")
         }
         stacked["oracle"] = torch.stack([oracle_weights(p.optimum) for p in pairs])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        scratch_file = file.with_suffix(".part")
-        torch.save(stacked, scratch_file)
-        scratch_file.replace(file)
+        with whole_file(file) as part:
+            torch.save(stacked, part)
     return Scenes(**torch.load(file, weights_only=True))
 
 

@@ -10,7 +10,7 @@ say how w_a should move at every pixel:
 
 Each map is divided by its root mean square in its batch. A row holds, over the batches, the mean of the map where
 infrared carries the class minus where visible does (the right sign is +), its standard deviation, the share of
-batches with the right sign, and the lean: the mean over all pixels. Writes results/mechanism_signal.json.
+batches with the right sign, and the lean: the mean over all pixels. Writes results/mechanism_signal.csv.
 
     python -m studies.mechanism_signal        # about ten minutes on one core
 """
@@ -18,7 +18,6 @@ batches with the right sign, and the lean: the mean over all pixels. Writes resu
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from itertools import product
 
@@ -30,14 +29,15 @@ from tqdm import tqdm
 from studies.mechanism import MASK, ROOT, SCRATCH, SEEDS, Run
 from studies.mechanism_parts import Scenes, load
 from tdfusion.data.synthroad.scenes import OPTIMUM
-from tdfusion.files import write_text
+from tdfusion.files import whole_file
 from tdfusion.jacobian import call, directional_derivative, solve_damped, values
 from tdfusion.losses import intensity_loss
 from tdfusion.meta import task_gradient
+from tdfusion.results import save
 from tdfusion.runs.memory import keep_freed_memory
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 
-RESULT = ROOT / "results" / "mechanism_signal.json"
+RESULT = ROOT / "results" / "mechanism_signal.csv"
 WARM, BATCHES, INNER = 150, 12, 4
 STATES = (  # F, whether T's input is standardised
     ("mask centred", True),
@@ -120,17 +120,19 @@ def measure(
         differences, leans = np.array(values_).T
         rows.append(
             {
-                "F": network,
-                "standardised": standardised,
+                "data": "SynthRoad",
+                "arm": network + ("" if standardised else ", T raw"),
+                "task": "segmentation",
+                "group": f"{form}, batch {batch}",
                 "seed": seed,
-                "form": form,
-                "batch": batch,
-                "batches": len(differences),
-                "difference": round(float(differences.mean()), 4),
-                "sd": round(float(differences.std(ddof=1)), 4),
-                "right_sign": round(float((differences > 0).mean()), 4),
-                "lean": round(float(leans.mean()), 4),
-                "lean_sd": round(float(leans.std(ddof=1)), 4),
+                "values": {
+                    "batches": len(differences),
+                    "difference": round(float(differences.mean()), 4),
+                    "sd": round(float(differences.std(ddof=1)), 4),
+                    "right_sign": round(float((differences > 0).mean()), 4),
+                    "lean": round(float(leans.mean()), 4),
+                    "lean_sd": round(float(leans.std(ddof=1)), 4),
+                },
             }
         )
     return rows, maps
@@ -141,10 +143,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    add_result_options(parser, RESULT)
     options = parser.parse_args()
+    require_clean(options.out, options.allow_dirty)
     torch.set_num_threads(1)
     keep_freed_memory()
-    watch = Stopwatch()
+    made = Provenance.begin(seeds=list(options.seeds))
     train, test = load("train", SCRATCH), load("test", SCRATCH)
     rows, kept = [], {}
     for (network, standardised), seed in tqdm(list(product(STATES, options.seeds)), unit="state"):
@@ -153,10 +157,17 @@ def main() -> None:
         if seed == options.seeds[0] and standardised:
             kept |= {f"{network}, {form}": m.numpy().astype(np.float16) for form, m in maps.items()}
             scene = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[0].item()
-    setting = {"warm": WARM, "inner_steps": INNER, "damping": 1e-3, "iterations": 10, "scene": scene}
-    report = {"setting": setting, "rows": rows, "provenance": provenance(watch, seeds=list(options.seeds))}
-    write_text(RESULT, json.dumps(report, indent=1) + "\n")
-    np.savez_compressed(RESULT.with_suffix(".npz"), **kept)
+    with whole_file(options.out.with_name(f"{options.out.stem}_maps.npz")) as part:
+        np.savez_compressed(part, **kept)
+    save(
+        options.out.stem,
+        rows,
+        what="How w_a is asked to move: infrared-carried minus visible-carried pixels, over batches (module's text)",
+        command=command_line(),
+        provenance=[made.finish()],
+        settings={"warm": WARM, "inner_steps": INNER, "damping": 1e-3, "iterations": 10, "scene": scene},
+        folder=options.out.parent,
+    )
 
 
 if __name__ == "__main__":

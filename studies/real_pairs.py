@@ -13,16 +13,14 @@ run that was interrupted goes on where it stopped.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import hashlib
-import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 from torch import nn
 from tqdm import tqdm
 
@@ -33,11 +31,12 @@ from tdfusion.evaluate import Summary, evaluate_folder
 from tdfusion.files import list_images
 from tdfusion.fuse import fuse, stretch
 from tdfusion.models import FusionNet
+from tdfusion.results import about, load, save, tidy
 from tdfusion.runs.memory import keep_freed_memory
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 
 ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / "results" / "real_pairs.json"
+OUT = ROOT / "results" / "real_pairs.csv"
 WORK = ROOT / "runs" / "real_pairs"
 WEIGHTS = "weights/ReFusion_IVIF.pth"
 SAVED = ("stretched", "unstretched")
@@ -91,12 +90,10 @@ def fuse_source(F: nn.Module, source: Source, data: Path, work: Path) -> None:
             write_png(target, image)
 
 
-def score_source(source: Source, data: Path, work: Path) -> dict[str, Any]:
-    """Means, standard deviations and counts of the baselines and of both ways of saving."""
+def score_source(source: Source, data: Path, work: Path) -> Iterator[dict]:
+    """Means, standard deviations and counts of the baselines and of both ways of saving, for the results table."""
     folders = data / source.ir, work / "vi" if source.match else data / source.vi
-    by_convention = {}
     for convention in source.conventions:
-        summaries: list[Summary] = []
         for kind in SAVED:
             evaluation = evaluate_folder(
                 *folders,
@@ -109,19 +106,22 @@ def score_source(source: Source, data: Path, work: Path) -> dict[str, Any]:
                 with_baselines=kind == SAVED[0],
             )
             evaluation.to_csv(work / f"{kind}_{convention}.csv")
-            summaries += evaluation.summaries()
-        by_convention[convention] = [_plain(summary) for summary in summaries]
-    return {"dataset": source.name, "part": source.part, "conventions": by_convention}
+            for summary in evaluation.summaries():
+                common = {"data": source.name, "task": convention}
+                yield common | {"arm": summary.method, "group": summary.group, "values": values(summary)}
 
 
-def _plain(summary: Summary) -> dict[str, Any]:
-    """A summary as JSON takes it: six decimals, null where nothing is defined."""
+def values(summary: Summary) -> dict[str, float | None]:
+    """Of each metric the mean and deviation to six decimals, and on how many images it is not defined."""
 
-    def rounded(values: Mapping[str, float]) -> dict[str, float | None]:
-        return {k: None if math.isnan(v) else round(v, 6) for k, v in values.items()}
+    def rounded(value: float) -> float | None:
+        return None if math.isnan(value) else round(value, 6)
 
-    entry = dataclasses.asdict(summary)
-    return entry | {"mean": rounded(summary.mean), "sd": rounded(summary.sd)}
+    found: dict[str, float | None] = {"images": summary.images}
+    for metric in summary.mean:
+        found |= {metric: rounded(summary.mean[metric]), f"{metric} sd": rounded(summary.sd[metric])}
+        found[f"{metric} left out"] = summary.left_out[metric]
+    return found
 
 
 def data_folder() -> Path:
@@ -141,31 +141,43 @@ def data_folder() -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=SOURCES, default=list(SOURCES))
-    parser.add_argument("--out", type=Path, default=OUT)
+    add_result_options(parser, OUT)
     parser.add_argument("--work", type=Path, default=WORK)
-    arguments = parser.parse_args()
-    watch, data = Stopwatch(), data_folder()
+    options = parser.parse_args()
+    require_clean(options.out, options.allow_dirty)
+    data = data_folder()
     keep_freed_memory()
     F = FusionNet.from_file(data / WEIGHTS)
-    results = json.loads(arguments.out.read_text())["datasets"] if arguments.out.is_file() else {}
-    for key in arguments.only:
-        work = arguments.work / key
-        fuse_source(F, SOURCES[key], data, work)
-        scored = Stopwatch()
-        results[key] = score_source(SOURCES[key], data, work)
-        results[key]["provenance"] = provenance(scored, device="cpu")
-    content = {
-        "what": "six fusion metrics on real pairs; 8-bit gray fused images, means over images",
-        "weights": "ReFusion_IVIF.pth, released by the authors for the same architecture; not TDFusion's weights",
-        "weights_sha256": hashlib.sha256((data / WEIGHTS).read_bytes()).hexdigest(),
-        "datasets": {key: results[key] for key in SOURCES if key in results},
-        "provenance": provenance(watch, device="cpu", scored=arguments.only),
-    }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = arguments.out.with_name(f".{arguments.out.name}.part")
-    scratch.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    scratch.replace(arguments.out)
-    print(f"{arguments.out.name} written: {', '.join(results)}")
+    tables, made = stored(options.out)
+    for key in options.only:
+        source, work = SOURCES[key], options.work / key
+        fuse_source(F, source, data, work)
+        scored = Provenance.begin(device="cpu", data=source.name)
+        tables[source.name] = tidy(options.out.stem, score_source(source, data, work))
+        made[source.name] = scored.finish()
+    there = [source.name for source in SOURCES.values() if source.name in tables]
+    save(
+        options.out.stem,
+        pd.concat([tables[name] for name in there]),
+        what="six fusion metrics on real pairs; 8-bit gray fused images, means over images",
+        command=command_line(),
+        provenance=[made[name] for name in there],
+        settings={
+            "weights": "ReFusion_IVIF.pth, released by the authors for the same architecture; not TDFusion's weights",
+            "weights_sha256": hashlib.sha256((data / WEIGHTS).read_bytes()).hexdigest(),
+            "parts": {source.name: source.part for source in SOURCES.values() if source.name in there},
+        },
+        folder=options.out.parent,
+    )
+    print(f"{options.out.name} written: {', '.join(there)}")
+
+
+def stored(out: Path) -> tuple[dict[str, pd.DataFrame], dict[str, dict]]:
+    """The tables and the provenance of the data sets that were scored before."""
+    if not out.is_file():
+        return {}, {}
+    tables = {str(name): table for name, table in load(out.stem, out.parent).groupby("data", sort=False)}
+    return tables, {made["data"]: made for made in about(out.stem, out.parent)["provenance"]}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ the attention alone.
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from torch import Tensor
 
 from tdfusion.data.images import read_gray
 from tdfusion.models import FusionNet
+from tdfusion.results import save
+from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 
 ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / "results" / "tiling.json"
+OUT = ROOT / "results" / "tiling.csv"
 PAIRS = ("MSRS_00537D", "MSRS_00881N")
 MARGINS = (0, 13, 32)  # px
 
@@ -42,6 +44,11 @@ def fuse_in_tiles(F: FusionNet, I_a: Tensor, I_b: Tensor, tiles: int, margin: in
 
 @torch.no_grad()
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add_result_options(parser, OUT)
+    options = parser.parse_args()
+    require_clean(options.out, options.allow_dirty)
+    made = Provenance.begin()
     data = Path(os.environ.get("TDFUSION_DATA") or ROOT.parent / "shared" / "data")
     F = FusionNet.from_released(data / "weights" / "ReFusion_IVIF.pth")
     found = []
@@ -52,19 +59,26 @@ def main() -> None:
             change = 255 * (fuse_in_tiles(F, I_a, I_b, 2, margin) - whole).abs()
             found.append(
                 {
-                    "pair": name,
-                    "size": f"{I_a.shape[-1]}x{I_a.shape[-2]}",
-                    "weights": "ReFusion_IVIF",
-                    "tiles": "2x2",
-                    "margin_px": margin,
-                    "largest_change_gray_levels": round(change.max().item(), 1),
-                    "mean_change_gray_levels": round(change.mean().item(), 2),
+                    "data": "MSRS",
+                    "arm": f"margin {margin} px",
+                    "image": name,
+                    "values": {
+                        "largest change": round(change.max().item(), 1),
+                        "mean change": round(change.mean().item(), 2),
+                    },
                 }
             )
-    scratch = OUT.with_name(f".{OUT.name}.part")
-    scratch.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    scratch.replace(OUT)
-    print(OUT.read_text("utf-8"))
+    save(
+        options.out.stem,
+        found,
+        what="Change of the fused image, in gray levels of 255, where it is fused in tiles",
+        command=command_line(),
+        provenance=[made.finish()],
+        settings={"tiles": "2x2", "size": f"{I_a.shape[-1]}x{I_a.shape[-2]}", "weights": "ReFusion_IVIF"},
+        folder=options.out.parent,
+    )
+    for row in found:
+        print(row["image"], row["arm"], row["values"])
 
 
 if __name__ == "__main__":

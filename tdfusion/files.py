@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tdfusion.errors import InputError
@@ -40,17 +44,30 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     return found
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file: the whole file appears, or none. Missing folders are made."""
-    write_bytes(path, text.encode())
+@contextmanager
+def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
+    """A path to write to, which becomes ``path`` when the block ends well: the whole file appears, or none.
 
+    It lies beside the file and keeps its suffix, since PIL and numpy look at it. Missing folders are made; an
+    error leaves what was there before.
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file: the whole file appears, or none. Missing folders are made."""
+    Args:
+        path: the file.
+        durable: the content reaches the disk before the name does, so that not even a power cut leaves half.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part.{path.name}")
     try:
-        scratch.write_bytes(content)
-        scratch.replace(path)
+        yield part
+        if durable:
+            with part.open("rb+") as stream:
+                os.fsync(stream.fileno())
+        part.replace(path)
     finally:
-        scratch.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file (UTF-8): the whole file appears, or none. Missing folders are made."""
+    with whole_file(path) as part:
+        part.write_text(text, "utf-8")

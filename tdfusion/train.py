@@ -24,7 +24,7 @@ from tdfusion.models import FusionNet, LossNet, MixNet
 from tdfusion.runs.checkpoint import random_state, set_random_state
 from tdfusion.runs.folder import Interruption, RunFolder
 from tdfusion.runs.processes import Processes
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.runs.provenance import Provenance
 from tdfusion.tasks import build_task
 from tdfusion.weights import read_safetensors
 
@@ -64,7 +64,7 @@ class Trainer:
         pairs: PairDataset | None = None,
     ) -> None:
         self.config = config
-        self.watch = Stopwatch()
+        self.made = Provenance.begin(seed=config.seed, device=config.device)
         self.processes = Processes(config.device)
         self.device = self.processes.device
         self.batches = Batches(config, self.processes, pairs)
@@ -234,12 +234,11 @@ class Trainer:
 
     def provenance(self) -> dict[str, Any]:
         """Commit, versions, hardware and duration, over all pieces of a run that was resumed."""
-        here = provenance(self.watch, seed=self.config.seed, device=self.config.device)
-        here |= {"processes": self.processes.count, "pieces": [*self._pieces, self._piece()]}
+        here = self.made.finish(processes=self.processes.count, pieces=[*self._pieces, self._piece()])
         return here | {"seconds": round(sum(piece["seconds"] for piece in here["pieces"]), 1)}
 
     def _piece(self) -> dict[str, Any]:
-        here = provenance(self.watch)
+        here = self.made.finish()
         return {name: here[name] for name in ("commit", "started", "seconds", "hardware")}
 
     def run_epoch(self) -> Iterator[dict[str, Any]]:

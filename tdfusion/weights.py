@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from tdfusion.errors import InputError
-from tdfusion.files import write_bytes
+from tdfusion.files import whole_file
 
 # Ours (left) and the authors' (right). Inside a Restormer block the second table applies.
 _MODULES = {
@@ -140,7 +140,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 def write_safetensors(path: Path, net: nn.Module, metadata: Mapping[str, str] | None = None) -> None:
     """Write a network's parameters, whole or not at all; equal contents give equal bytes."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    write_bytes(path, _canonical(save(state, metadata=dict(metadata or {}))))
+    with whole_file(path) as part:
+        part.write_bytes(_canonical(save(state, metadata=dict(metadata or {}))))
 
 
 def _canonical(file: bytes) -> bytes:

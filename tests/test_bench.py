@@ -21,6 +21,7 @@ from tdfusion.meta import meta_gradient
 from tdfusion.models import FusionNet, LossNet
 from tdfusion.reference.double_backward import plain_meta_gradient
 from tdfusion.reference.networks import PlainFusionNet, PlainLossNet
+from tdfusion.results import load, provenance_of
 
 SMALL_SEGFORMER = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1], "decoder_hidden_size": 16}
 STEPS = {"loss": fusion_loss, "eta_F_prime": 0.01, "eta_T_prime": 0.01}
@@ -136,27 +137,16 @@ def test_a_failing_process_stops_the_measurement(capfd) -> None:
 
 
 def test_the_stored_ratios_follow_from_the_stored_times() -> None:
-    report = json.loads((ROOT / "results" / "bench_meta.json").read_text())
-    assert report["comparisons"] and report["provenance"]["load_average_start"]
-
-    def median(row: dict, side: str, kept: bool) -> float:
-        same = ("what", "task", "height", "width", "threads")
-        (case,) = [
-            case
-            for case in report["cases"]
-            if (case["side"], case["keeps_freed_memory"]) == (side, kept)
-            and all(case[k] == row[k] for k in same)
-        ]
-        return case["median_s"]
-
-    for row in report["comparisons"]:
-        kept, plain_kept = bench_meta.PAIRINGS[row["pairing"]]
-        if not (kept and plain_kept):
-            continue  # times without kept memory spread too far for that
-        ratio = median(row, PLAIN, plain_kept) / median(row, OURS, kept)
-        assert row["times_faster"] == pytest.approx(
-            ratio, rel=0.3
-        )  # a median of ratios is not a ratio of medians
+    table = load("bench_meta")
+    values = table.set_index(["task", "group", "arm", "metric"])["value"]
+    assert provenance_of("bench_meta")[0]["load_average_start"]
+    ratios = table.query("metric == 'times_faster' and arm == 'both keep freed memory'")
+    assert len(ratios)  # times without kept memory spread too far for what follows
+    for row in ratios.itertuples():
+        plain, ours = (
+            values[row.task, row.group, f"{side}, memory kept", "median_s"] for side in (PLAIN, OURS)
+        )
+        assert row.value == pytest.approx(plain / ours, rel=0.3)  # a median of ratios is no ratio of medians
 
 
 def test_the_reach_can_be_written_down() -> None:

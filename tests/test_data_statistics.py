@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from PIL import Image
 
 from studies.data_facts import of_list
 from tdfusion.data.layouts import LAYOUTS
+from tdfusion.results import facts, load
 
-RESULTS = ROOT / "results"
-KNOWN = json.loads((RESULTS / "data_statistics.json").read_text())
+KNOWN = facts("data_statistics")
 LISTS = [(name, split) for name in KNOWN["lists"] for split in ("train", "test")]
 
 
 @pytest.mark.parametrize(("name", "split"), LISTS)
 def test_counts_agree_with_the_split_and_with_the_other_script(name: str, split: str) -> None:
     stored = KNOWN["lists"][name][split]
-    other = json.loads((RESULTS / "box_axis_mistake.json").read_text())[f"{name} {split}"]
+    mistake = load("box_axis_mistake").query("data == @name + ' ' + @split and group == ''")
+    other = mistake.set_index("metric")["value"]
     assert stored["images"] == LAYOUTS[name].split(split).count == other["images"]
     assert stored["boxes"] == other["boxes"]
     assert stored["boxes"] == sum(int(n) * count for n, count in stored["boxes_per_image"].items())

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tdfusion.results import load, provenance_of, run
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "studies" / "full_runs.py"
 SMALL = [
@@ -63,6 +65,8 @@ def test_what_the_book_shows_is_collected(pieces: Path) -> None:
     made = json.loads((kept / "provenance.json").read_text())
     assert len(made["pieces"]) == 2
     assert fusion["L_f"] == pytest.approx((history[1]["L_f"] + history[2]["L_f"]) / 2)
-    (judge,) = json.loads((pieces / "results" / "downstream.json").read_text())
-    assert (judge["source"], judge["config"]["source"]) == ("infrared", "infrared")
-    assert 0 <= judge["scores"]["values"]["mIoU"] <= 1
+    judge = load("downstream", pieces / "results").query("metric == 'mIoU'")
+    assert judge["arm"].tolist() == ["infrared"] and judge["value"].between(0, 1).all()
+    (judged,) = provenance_of("downstream", pieces / "results")
+    assert (judged["arm"], judged["task"]) == ("infrared", "segmentation")
+    assert run(kept.name, pieces / "results").history == [meta, fusion]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 
 from studies import mechanism, mechanism_signal
 from studies.mechanism import MASK, Run, shuffled
 from studies.mechanism_parts import LocalLossNet, MaskFusion, Scenes, region_means, weights_all
+from tdfusion import results
 from tdfusion.data.synthroad.scenes import OPTIMUM, SynthRoad, oracle_weights
 
 
@@ -80,17 +79,38 @@ def test_the_meta_phase_moves_G_alone_and_the_fusion_phase_F_and_T(scenes: Scene
 
 
 def test_the_stored_study_is_whole() -> None:
-    study = json.loads((ROOT / "results" / "mechanism.json").read_text())
-    done = {(run["arm"], run["seed"]) for run in study["runs"]}
-    assert len(done) == len(study["runs"])
-    missing = {"{}, seed {}".format(*job) for job in mechanism.jobs(mechanism.SEEDS) if job not in done}
-    assert missing == set(study["not_run"])
-    for run in study["runs"]:
-        if run["arm"] in mechanism.ARMS:
-            assert vars(mechanism.Arm(**run["setting"])) == vars(mechanism.ARMS[run["arm"]])
-        assert run["downstream"]["miou"] == pytest.approx(
-            np.mean(list(run["downstream"]["iou"].values())), abs=1e-5
-        )
+    table, about = results.load("mechanism"), results.about("mechanism")
+    judged = table.query("metric == 'mIoU'").set_index(["arm", "seed"])["value"]
+    missing = {
+        "{}, seed {}".format(*job) for job in mechanism.jobs(mechanism.SEEDS) if job not in judged.index
+    }
+    assert missing == set(about["settings"]["not_run"])
+    assert [(made["arm"], made["seed"]) for made in about["provenance"]] == list(judged.index)
+    for arm, setting in about["arms"].items():
+        assert asdict(mechanism.Arm(**setting)) == asdict(mechanism.ARMS[arm])
+    over_classes = table.query("metric == 'IoU'").groupby(["arm", "seed"])["value"].mean()
+    np.testing.assert_allclose(over_classes[judged.index], judged, atol=1e-5)
+
+
+def test_a_job_becomes_rows_and_a_history() -> None:
+    """From what `run_arm` leaves to what the page reads."""
+    score = {"miou": 0.5, "iou": {"road": 0.4, "car": 0.6}}
+    w_a = {"infrared": 0.7, "visible": 0.2}
+    epochs = [{"epoch": 0, "L_t": None, "w_a": w_a}, {"epoch": 1, "L_t": 2.0, "w_a": w_a}]
+    run = {
+        "arm": "mask plain",
+        "seed": 1,
+        "history": epochs,
+        "downstream": score,
+        "w_a_before": w_a,
+        "w_a": w_a,
+    }
+    table = results.tidy("mechanism", mechanism.rows(run)).set_index(["metric", "group"])["value"]
+    assert table["mIoU", ""] == 0.5 and table["IoU", "car"] == 0.6
+    assert table["w_a", "visible"] == table["w_a before", "visible"] == 0.2
+    assert len(table) == 7
+    found = mechanism.history([run])
+    assert found.loc[1, ["epoch", "L_t", "w_a infrared"]].tolist() == [1, 2.0, 0.7]
 
 
 def test_the_task_pulls_F_only_where_the_arm_says_so(scenes: Scenes) -> None:

@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from tdfusion.files import write_text
+
 WIDTH = 440
 COLOURS = {
     "F": "#168c70",
@@ -123,10 +125,7 @@ class Drawing:
         return self.head + "\n".join(self.parts) + "\n</svg>\n"
 
     def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.part")
-        scratch.write_text(self.svg(), encoding="utf-8")
-        scratch.replace(path)
+        write_text(path, self.svg())
 
 
 def _spans(label: str, size: float) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tdfusion.data.synthroad.scenes import SynthRoad
 from tdfusion.figures.panels import image_row, visible_rgb
+from tdfusion.files import whole_file
 from tdfusion.fuse import fuse
 from tdfusion.models import FusionNet
 
@@ -23,8 +24,8 @@ def main() -> None:
     }
     figure = image_row(panels)
     out = ROOT / "book" / "images" / "cover.png"
-    out.parent.mkdir(exist_ok=True)
-    figure.savefig(out, dpi=130)
+    with whole_file(out) as part:
+        figure.savefig(part, dpi=130)
     print(out.relative_to(ROOT))
 
 

@@ -122,9 +122,9 @@ def add_compare_command(commands: argparse._SubParsersAction) -> None:
 
 
 def _run_evaluate(arguments: argparse.Namespace) -> int:
-    from tdfusion.runs.provenance import Stopwatch, provenance  # here: torch comes with it
+    from tdfusion.runs.provenance import Provenance  # here: torch comes with it
 
-    watch = Stopwatch()
+    made = Provenance.begin()
     fused = named_folders(arguments.fused, arguments.method)
     known = (*BASELINES, *fused)
     if arguments.against and arguments.against not in known:  # before minutes of scoring
@@ -144,7 +144,7 @@ def _run_evaluate(arguments: argparse.Namespace) -> int:
     if arguments.csv:
         evaluation.to_csv(arguments.csv)
     if arguments.json:
-        evaluation.to_json(arguments.json, provenance(watch))
+        evaluation.to_json(arguments.json, made.finish())
     about = f"convention {evaluation.convention.name}, mean ± standard deviation over images"
     if arguments.format != "csv":
         print(f"% {about}" if arguments.format == "latex" else f"{about}\n")

@@ -114,7 +114,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.set_defaults(func=_train)
 
 
-def _train(arguments: argparse.Namespace) -> int:
+def train_config(arguments: argparse.Namespace):
+    """The settings that a command line of ``tdfusion train`` asks for."""
     from tdfusion.config import make_config
 
     settings = read_settings(arguments.set)
@@ -129,12 +130,15 @@ def _train(arguments: argparse.Namespace) -> int:
             raise InputError(
                 "--resume keeps the settings of the run; leave out --preset, --variant and --experiment"
             )
-        config = stored_config(arguments.out, **given, **settings)
-    else:
-        config = make_config(
-            arguments.preset or "smoke", arguments.variant or "paper", arguments.experiment or "full",
-            **given, **settings,
-        )  # fmt: skip
+        return stored_config(arguments.out, **given, **settings)
+    return make_config(
+        arguments.preset or "smoke", arguments.variant or "paper", arguments.experiment or "full",
+        **given, **settings,
+    )  # fmt: skip
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    config = train_config(arguments)
 
     from tdfusion.evaluate.networks import evaluate_network
     from tdfusion.runs.memory import keep_freed_memory

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from torch import Tensor
 
 from tdfusion.data.ranges import Range, Span, scale, span_of
 from tdfusion.data.stored import Stored, open_stored
+from tdfusion.files import whole_file
 
 # BT.601 luma, and full-range YCbCr as in JFIF: the conversion that JPEG files and PIL use.
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
@@ -101,14 +100,5 @@ def to_uint8(image: Tensor) -> np.ndarray:
 
 def write_png(path: Path, image: Tensor) -> None:
     """Write float (1 or 3, H, W) in [0, 1] as an 8-bit PNG: the whole file appears, or none."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".png.part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            Image.fromarray(to_uint8(image)).save(stream, format="PNG")
-        Path(scratch).chmod(0o644)  # mkstemp makes it private to the user
-        Path(scratch).replace(path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+    with whole_file(Path(path)) as part:
+        Image.fromarray(to_uint8(image)).save(part, format="PNG")

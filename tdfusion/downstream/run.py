@@ -20,7 +20,7 @@ from tdfusion.downstream.scores import Scores
 from tdfusion.errors import InputError
 from tdfusion.files import write_text
 from tdfusion.runs.folder import check_free
-from tdfusion.runs.provenance import Stopwatch, provenance
+from tdfusion.runs.provenance import Provenance
 
 PREPARED, CHECKPOINTS = "prepared", "checkpoints"
 
@@ -62,11 +62,12 @@ def retrain(
             finished one; the images, labels or weights do not fit.
             All of this is found before training begins.
     """
-    out, watch = Path(out), Stopwatch()
+    out = Path(out)
     if resume:
         _check_same_run(out, config)
     else:
         check_free(out)
+    made = Provenance.begin(seed=config.seed, device=config.device, resumed=resume)
     with _process_state():
         engine = _engine(config)
         classes = open_split(config, "train").classes
@@ -74,9 +75,8 @@ def retrain(
         write_text(out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
         prepared = prepare(config, out / PREPARED, pairs=pairs, progress=progress)
         scores, history = engine.retrain(config, prepared, out, progress)
-    about = provenance(watch, seed=config.seed, device=config.device, resumed=resume)
     write_text(out / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
-    write_text(out / "provenance.json", json.dumps(about, indent=2) + "\n")
+    write_text(out / "provenance.json", json.dumps(made.finish(), indent=2) + "\n")
     scores.to_csv(out / "scores.csv")
     scores.to_json(out / "scores.json")  # the last: it says that the run is complete
     for folder in (PREPARED, CHECKPOINTS):

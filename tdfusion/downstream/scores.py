@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,17 @@ class Scores:
         means = {f"protocol {self.protocol}": self.values} | self.averages()
         rows += [(name, "", *(_percent(values[f"m{s}"]) for s in columns)) for name, values in means.items()]
         return format_table(("class", _COUNTED[self.task], *columns), rows)
+
+    def rows(self, arm: str) -> Iterator[dict[str, Any]]:
+        """For `tdfusion.results.save`: the means, each class, and of segmentation the pixels of each confusion."""
+        common = {"data": self.dataset, "arm": arm, "task": self.task, "seed": self.seed}
+        yield common | {"values": self.values | {"images": self.images}}
+        for c in self.classes:
+            yield common | {"group": c.name, "values": {"count": c.count} | c.values}
+        for true, counts in zip(self.classes, self.confusion or ()):
+            for predicted, pixels in zip(self.classes, counts):
+                where = f"{true.name} taken for {predicted.name}"
+                yield common | {"group": where, "values": {"pixels": pixels}}
 
     def to_json(self, path: str | Path) -> None:
         """Write ``scores.json``; NaN becomes null."""

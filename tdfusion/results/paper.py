@@ -7,8 +7,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tdfusion.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _PAPER = Path(__file__).with_name("paper_tables")
 
@@ -97,3 +101,16 @@ def format_table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: 
     ]
     rule = "|" + "|".join("-" * (w + 1) + (":" if i and numbers else "-") for i, w in enumerate(widths)) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def format_frame(frame: pd.DataFrame, corner: str = "", missing: str = "") -> str:
+    """A frame as a Markdown table: its index, then its columns, numbers as they are told to look.
+
+    Args:
+        frame: cells are texts, or numbers already formatted by ``frame.map``.
+        corner: title above the index.
+        missing: what stands for NaN.
+    """
+    text = frame.astype(object).where(frame.notna(), missing)
+    rows = [(str(name), *map(str, cells)) for name, cells in zip(text.index, text.to_numpy())]
+    return format_table((corner, *map(str, frame.columns)), rows)

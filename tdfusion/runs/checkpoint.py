@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,13 @@ from zipfile import BadZipFile, ZipFile
 import torch
 
 from tdfusion.errors import InputError
+from tdfusion.files import whole_file
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a state of tensors and plain values; a crash at any moment leaves the old file or the new one."""
-    scratch = path.with_name(f".{path.name}.part")
-    try:
-        with scratch.open("wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())  # the content before the name
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with whole_file(path, durable=True) as part:
+        torch.save(state, part)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

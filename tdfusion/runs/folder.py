@@ -6,7 +6,7 @@
 - ``snapshots/``: F and G after every so many epochs, where asked for
 - ``stopped.pt``: the state in which a loss was not finite, and what was said
 - ``F.safetensors``, ``G.safetensors``: the trained networks, at the end
-- ``provenance.json``: commit, versions, hardware, seed, duration, at the end
+- ``provenance.json``: commit, versions, hardware and seed as the run began, and its duration
 - ``metrics.csv``: six metrics on test pairs, a row per image, by the command or the notebook that trained
 """
 
