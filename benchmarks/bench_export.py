@@ -45,9 +45,13 @@ def main(argv: list[str] | None = None) -> None:
     difference = np.abs(found[cases[0]].values["I_f"] - found[cases[1]].values["I_f"]).max()
     group = "{}x{}".format(*arguments.size)
     rows = [
-        {"arm": case.side, "group": group, "values": quartiles("seconds", found[case].seconds) | {"peak_MB": found[case].peak}}
+        {
+            "arm": case.side,
+            "group": group,
+            "values": quartiles("seconds", found[case].seconds) | {"peak_MB": found[case].peak},
+        }
         for case in cases
-    ]  # fmt: skip
+    ]
     both = quartiles("times_faster", ours / theirs) | {"largest_difference": float(difference)}
     save(
         arguments.out.stem,

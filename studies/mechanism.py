@@ -42,7 +42,7 @@ from tdfusion.batches import disjoint_subsets
 from tdfusion.config import VARIANTS, Method
 from tdfusion.data.pair import FusionBatch, MetaBatch
 from tdfusion.data.synthroad.scenes import CLASSES
-from tdfusion.downstream.config import TINY_SEGFORMER
+from tdfusion.downstream.protocols import SEGFORMERS
 from tdfusion.downstream.judge import judge
 from tdfusion.files import whole_file, write_text
 from tdfusion.losses import fusion_loss
@@ -160,7 +160,7 @@ class Run:
         F = build_F(arm.F)
         G = LossNet() if arm.G == "paper" else LocalLossNet()
         counts = torch.bincount(train.mask.flatten(), minlength=len(CLASSES))
-        T = SegmentationTask(len(CLASSES), class_weights(counts), arm.standardised, **TINY_SEGFORMER)
+        T = SegmentationTask(len(CLASSES), class_weights(counts), arm.standardised, **SEGFORMERS["tiny"])
         self.state = start(
             MixNet(G) if arm.w == "direct" else F, G, T,
             eta_F=arm.eta_F, eta_G=arm.eta_G, eta_T=arm.eta_T, G_update=arm.G_update,

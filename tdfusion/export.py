@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import nn
 
 from tdfusion.errors import InputError
 from tdfusion.extras import extra
-from tdfusion.files import write_bytes
+from tdfusion.files import whole_file
 
 OPSET = 18  # of the standard ONNX operators
 TOLERANCE = 1e-5  # the largest difference from PyTorch, on images in [0, 1]
@@ -71,15 +70,13 @@ def export_onnx(
     for part in (*program.model.graph, *program.model.graph.all_nodes()):
         part.metadata_props.clear()  # stack traces of this machine
     program.model.metadata_props.update(metadata or {})
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder) / "net.onnx"
-        program.save(scratch, external_data=False)
-        largest = largest_difference(net, scratch, sizes)
+    with whole_file(path) as part:
+        program.save(part, external_data=False)
+        largest = largest_difference(net, part, sizes)
         if not largest <= tolerance:
             raise InputError(
                 f"{path}: not written, onnxruntime differs from PyTorch by {largest:.1e}, more than {tolerance:.0e}"
             )
-        write_bytes(path, scratch.read_bytes())
     return largest
 
 

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from replicas import write_replica
 from scipy.ndimage import binary_dilation
 
+from tdfusion.data import open_dataset
 from tdfusion.data.filepairs import FilePair, Taken, read_pair_files
 from tdfusion.data.images import read_gray, read_image, write_png
 from tdfusion.data.ranges import Levels, Range, Span, choose_span, describe, join, levels, scale
 from tdfusion.data.stored import Stored, fill_missing, open_stored
 from tdfusion.data.synthroad.scenes import SynthRoad
 from tdfusion.errors import InputError
+from tdfusion.evaluate import evaluate_folder
 
 tifffile = pytest.importorskip("tifffile")
 
@@ -291,3 +294,34 @@ def test_false_colours_are_said(tmp_path) -> None:
         FilePair(tmp_path / "ir.png", tmp_path / "vi.png", tmp_path / "f.png"), taken=(taken := Taken())
     )
     assert "in colour, of which the luma is taken" in taken.words()[1]
+
+
+def test_evaluate_scores_against_the_infrared_image_that_was_fused(tmp_path) -> None:
+    """Centikelvin and its 8-bit copy by the same percentiles have equal scores, row by row."""
+    rng = np.random.default_rng(0)
+    kelvin = rng.integers(29786, 30605, (2, 43, 50)).astype(np.uint16)
+    for role in ("deep", "eight", "given", "vi", "fused"):
+        (tmp_path / role).mkdir()
+    for n in range(2):
+        tifffile.imwrite(tmp_path / "deep" / f"{n}.tif", kelvin[n])
+        write_png(tmp_path / "eight" / f"{n}.png", read_gray(tmp_path / "deep" / f"{n}.tif"))
+        write_png(tmp_path / "given" / f"{n}.png", read_gray(tmp_path / "deep" / f"{n}.tif", "29000,31000"))
+        for role in ("vi", "fused"):
+            write_png(tmp_path / role / f"{n}.png", torch.rand(1, 43, 50))
+
+    def rows(ir: str, **settings: str) -> list[dict[str, float]]:
+        found = evaluate_folder(tmp_path / ir, tmp_path / "vi", tmp_path / "fused", workers=1, **settings)
+        return [row.values for row in found.rows if row.method != "infrared"]
+
+    assert rows("deep") == rows("eight")
+    assert rows("deep", ir_range="29000,31000") == rows("given") != rows("eight")
+
+
+def test_data_sets_read_deep_infrared_files_by_the_same_rule(tmp_path) -> None:
+    replica = write_replica(tmp_path, "TNO")
+    (scenes,) = replica.scenes.values()
+    for scene in scenes.values():
+        deep = (29786 + 3 * scene.ir.astype(int)).astype(np.uint16)
+        Image.fromarray(deep).save(scene.files["ir"])
+    for pair in open_dataset("TNO", replica.root):
+        assert torch.equal(pair.ir, read_gray(scenes[pair.name].files["ir"])) and pair.ir.max() == 1

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tdfusion.data.pair import Batch
-from tdfusion.downstream.config import TINY_SEGFORMER
+from tdfusion.downstream.protocols import SEGFORMERS
 from tdfusion.downstream.scores import Scores, confusion_matrix, segmentation_scores
 from tdfusion.tasks.segmentation import SegmentationTask, class_weights
 
@@ -22,7 +22,7 @@ MakeTask = Callable[[int, Tensor], nn.Module]  # number of classes and their wei
 
 def small_segformer(classes: int, weight: Tensor) -> SegmentationTask:
     """The judge's T: a small SegFormer from scratch that sees images standardised."""
-    return SegmentationTask(classes, weight, standardise=True, **TINY_SEGFORMER)
+    return SegmentationTask(classes, weight, standardise=True, **SEGFORMERS["tiny"])
 
 
 def judge(
