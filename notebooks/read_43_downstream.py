@@ -113,7 +113,9 @@ print(
 )
 
 counts = np.array([[90, 10, 0], [5, 45, 0], [0, 0, 0]])  # pixels, rows: true class
-toy = segmentation_scores(counts, ("road", "car", "bicycle"), dataset="toy", source="", seed=0, images=1, background=0)
+toy = segmentation_scores(
+    counts, ("road", "car", "bicycle"), dataset="toy", source="", seed=0, images=1, background=0
+)
 print(toy.table())
 print(toy.said())
 
