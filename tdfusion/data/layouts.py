@@ -182,9 +182,9 @@ def register(layout: Layout) -> Layout:
     """Add a row to the table, for this process: from now on its name is known everywhere.
 
     Raises:
-        InputError: a name of it is another data set's, or the row cannot be read by.
+        InputError: a name of it is another data set's, or it has no splits or no folders of images.
     """
-    for what in ("splits", *(() if layout.drawn else ("ir", "vi"))):
+    for what in ("splits", "ir", "vi"):
         if not getattr(layout, what):
             raise InputError(f"data set {layout.name}: {what} is empty")
     LAYOUTS[layout.name] = _unlike_others(layout)

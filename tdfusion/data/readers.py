@@ -134,7 +134,6 @@ class SceneSource:
         size: tuple[int, int] | None,
         seed: int,
     ) -> None:
-        length = split.count if length is None else length
         self.scenes = SynthRoad(split.name, length, size or layout.size, seed)
         self.task = task
         self.classes = layout.classes(task)

@@ -139,9 +139,7 @@ class Layout:
 
 
 def read_layout(path: Path) -> Layout:
-    """A row from a TOML file. Its names are the attributes of `Layout`; a single text stands for a list of one.
-
-    ::
+    """A row from a TOML file. Its names are the attributes of `Layout`; a single text stands for a list of one::
 
         name = "Yard"
         ir = "{split}/thermal"

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tdfusion.data.images import rgb_to_ycbcr
+from tdfusion.data.layouts import SYNTHROAD
 from tdfusion.data.pair import Pair
 from tdfusion.data.synthroad.labels import BOX_CLASSES, CLASSES, INFRARED, OPTIMUM, PALETTE, VISIBLE
 from tdfusion.data.synthroad.render import render
@@ -78,7 +79,7 @@ class SynthRoad(Dataset[Pair]):
 
     Args:
         split: ``"train"`` or ``"test"``: separate random streams.
-        length: number of scenes.
+        length: number of scenes; None: as many as the data set's row says (`tdfusion.data.layouts`).
         size: (H, W) in pixels, each side 32 to 640.
         seed: non-negative; another seed gives other scenes.
 
@@ -100,12 +101,13 @@ class SynthRoad(Dataset[Pair]):
     def __init__(
         self,
         split: str = "train",
-        length: int = 1083,
+        length: int | None = None,
         size: tuple[int, int] = (128, 128),
         seed: int = 0,
     ) -> None:
         if split not in SPLITS:
             raise InputError(f"split {split!r}: SynthRoad has {' and '.join(SPLITS)}")
+        length = SYNTHROAD.split(split).count if length is None else length
         if length < 1:
             raise InputError(f"length = {length}: SynthRoad needs at least 1 scene")
         if len(size) != 2 or not all(_MIN_SIDE <= side <= _MAX_SIDE for side in size):
