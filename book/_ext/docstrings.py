@@ -20,12 +20,12 @@ from sphinx.application import Sphinx
 from sphinx.util import inspect as inspection
 
 MARKED = re.compile(
-    r"(?P<code>``.+?``|:[\w:]+:`[^`]+`|\*\*\w[^*]*\*\*|^ *>>> .*?$)"  # left as it is
+    r"(?P<code>``.+?``|:[\w:]+:`[^`]+`|\*\*\w[^*]*\*\*|^ *>>> .*?(?=\n\s*\n|\Z))"  # left as it is
     r"|^(?P<indent> *)\$\$(?P<display>.+?)\$\$"
     r"|\$(?P<math>[^$]+)\$"
     r"|`(?P<name>[^`<>]+)`"
     r"|(?P<eq>\bEqs?\. )\((?P<number>\d+)\)"
-    r"|(?P<sign>(?<!^)[*|])",  # markup to reStructuredText, plain signs to us; a star that begins a line lists
+    r"|(?P<sign>\*(?! )|\|)",  # markup to reStructuredText, plain signs to us; a star before a space is no markup
     re.DOTALL | re.MULTILINE,
 )
 
@@ -64,9 +64,8 @@ def fields(cls: type) -> list[tuple[str, str, str]]:
 
 def prepare(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     if what in ("property", "attribute", "data"):
-        lines.insert(
-            0, "\\ "
-        )  # nothing; else napoleon takes what stands before a colon on the first line for a type
+        # shows as nothing; napoleon takes what stands before a colon on the first line for a type
+        lines.insert(0, "\\ ")
     if what == "class" and dataclasses.is_dataclass(obj) and "Attributes:" not in lines:
         lines += ["", "Attributes:", *(f"    {n} (``{kind}``): {said}" for n, kind, said in fields(obj)), ""]
     lines[:] = as_rst("\n".join(lines)).split("\n")
@@ -78,7 +77,8 @@ def signature(app: Sphinx, what: str, name: str, obj: Any, *rest: Any) -> tuple[
         return "", None
     if what == "class" and "__init__" in vars(obj):
         called = inspection.signature(obj.__init__, bound_method=True)
-        return inspection.stringify_signature(called, unqualified_typehints=True), None
+        shown = {"show_return_annotation": False, "unqualified_typehints": True}
+        return inspection.stringify_signature(called, **shown), None
     return None
 
 

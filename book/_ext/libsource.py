@@ -36,10 +36,6 @@ class Definition:
         """Last line, counted from 1."""
         return len(self.lines) if isinstance(self.node, ast.Module) else self.node.end_lineno
 
-    @property
-    def docstring(self) -> str | None:
-        return ast.get_docstring(self.node) if isinstance(self.node, DOCUMENTED) else None
-
     def code(self, docstrings: bool = True) -> str:
         """The source as it is written, to the left margin; without docstrings (its own, its methods') if asked."""
         left_out: set[int] = set()
