@@ -42,8 +42,8 @@ from tdfusion.batches import disjoint_subsets
 from tdfusion.config import VARIANTS, Method
 from tdfusion.data.pair import FusionBatch, MetaBatch
 from tdfusion.data.synthroad.scenes import CLASSES
-from tdfusion.downstream.protocols import SEGFORMERS
 from tdfusion.downstream.judge import judge
+from tdfusion.downstream.protocols import SEGFORMERS
 from tdfusion.files import whole_file, write_text
 from tdfusion.losses import fusion_loss
 from tdfusion.models import FusionNet, LossNet, MixNet
