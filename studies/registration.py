@@ -62,7 +62,7 @@ def apart(I_a: Tensor, I_b: Tensor, dx: int, dy: int) -> tuple[Tensor, Tensor]:
     H, W = I_a.shape[-2:]
     at = slice(max(0, dy), H + min(0, dy)), slice(max(0, dx), W + min(0, dx))
     to = slice(max(0, -dy), H - max(0, dy)), slice(max(0, -dx), W - max(0, dx))
-    return I_a[:, *to], I_b[:, *at]
+    return I_a[:, *at], I_b[:, *to]
 
 
 def look(source: Source, data: Path) -> list[dict]:
