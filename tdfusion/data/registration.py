@@ -106,7 +106,7 @@ def looks_misregistered(offset: Offset, I_a: Tensor) -> bool:
     """Whether to warn: a confident offset beyond 6 px, or 0.5 % of the longer side of images above 1200 px.
 
     How often that is wrong on registered pairs, and how often it finds a known shift, is measured by
-    `studies/registration.py`.
+    ``studies/registration.py``.
     """
     tolerance = max(TOLERANCE, 0.005 * max(I_a.shape[-2:]))
     return offset.confidence > CONFIDENT and (offset.dx**2 + offset.dy**2) ** 0.5 > tolerance
@@ -114,7 +114,7 @@ def looks_misregistered(offset: Offset, I_a: Tensor) -> bool:
 
 @dataclass
 class Misregistered:
-    """The pairs of a run that look misregistered, for the warning of `words`."""
+    """The pairs of a run that look misregistered, for the warning of ``words``."""
 
     checked: int = 0
     found: list[tuple[str, Offset]] = field(default_factory=list)
