@@ -13,9 +13,7 @@ from torch import Tensor
 CELLS = 320  # the longer side, about, at which edges are compared
 REACH = 32  # largest shift looked at, in cells
 APART = 6  # cells from the peak at which another one counts as a rival
-CONFIDENT = (
-    2.5  # of `Offset.confidence`; chosen with TOLERANCE on part of the pairs of results/registration.csv
-)
+CONFIDENT = 2.5  # this and TOLERANCE were chosen on part of the pairs of results/registration.csv
 TOLERANCE = 6.0  # px: pairs of published data sets are off by up to about this
 _SOBEL = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
 
