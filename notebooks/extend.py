@@ -151,8 +151,8 @@ class SmallSegmenter(nn.Module):
 # %% [markdown]
 # ## A fusion network
 #
-# Anything that maps two images to one: `I_a`, infrared, and `I_b`, visible, (B, 1, H, W) in [0, 1] each, to `I_f` of the
-# same shape. The meta-step needs its forward-mode derivative: ordinary layers all have one,
+# Anything that maps two images to one: `I_a`, infrared, and `I_b`, visible, (B, 1, H, W) in [0, 1] each, to `I_f` of
+# the same shape. The meta-step needs its forward-mode derivative: ordinary layers all have one,
 # `scaled_dot_product_attention` on a CPU has not (write attention out, as {py:mod}`tdfusion.models` does). Training
 # names the operation that has none; the line below the class asks in advance.
 
@@ -203,8 +203,8 @@ class PixelWeights(nn.Module):
 # %% [markdown]
 # ## Together
 #
-# The same `Trainer`, the same settings. `dataset="custom"` says that the pairs come from you. What is not given, of `F`,
-# `G` and `T`, is the paper's.
+# The same `Trainer`, the same settings. `dataset="custom"` says that the pairs come from you. What is not given, of
+# `F`, `G` and `T`, is the paper's.
 
 # %%
 config = make_config(
