@@ -36,12 +36,12 @@ import seaborn as sns
 import torch
 from IPython.display import Markdown, display
 
+from tdfusion.algorithm import NormalisedGradient
 from tdfusion.data.pair import Batch, collate
 from tdfusion.data.synthroad.scenes import CLASSES, SynthRoad
 from tdfusion.figures.panels import image_row, visible_rgb
 from tdfusion.losses import fusion_loss
 from tdfusion.meta import (
-    NormalisedGradient,
     call,
     directional_derivative,
     inner_update_F,
