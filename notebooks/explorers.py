@@ -19,19 +19,16 @@
 # Shift by eight pixels); the line of values below is also spoken by screen readers.
 
 # %% tags=["hide-input"]
-from pathlib import Path
-
 import torch
 
-import tdfusion
+from tdfusion import results
 from tdfusion.data.synthroad.scenes import CONDITIONS, SynthRoad
 from tdfusion.explorers import FusionLens, LossLandscape, MetricPlayground, WeightsExplorer
 from tdfusion.figures.panels import visible_rgb
 from tdfusion.fuse import fuse
 from tdfusion.models import FusionNet
 
-RESULTS = Path(tdfusion.__file__).parents[1] / "results"
-F = FusionNet.from_file(RESULTS / "tour" / "F.safetensors")
+F = FusionNet.from_file(results.run("tour").folder / "F.safetensors")
 
 
 def one_of_each(size: tuple[int, int]) -> list:
@@ -53,7 +50,8 @@ def one_of_each(size: tuple[int, int]) -> list:
 # are almost flat, and what moves is the image as a whole.
 
 # %%
-WeightsExplorer.from_runs([RESULTS / "synthroad_seg", RESULTS / "synthroad_det"], one_of_each((72, 96)))
+runs = [results.run(name).folder for name in ("synthroad_seg", "synthroad_det")]
+WeightsExplorer.from_runs(runs, one_of_each((72, 96)))
 
 # %% [markdown]
 # *Known optimum* lays over the images which source carries the class of each pixel, which only synthetic scenes can

@@ -102,7 +102,6 @@
 # Counted by code, part by part. $\mathcal{T}$ is given for the class counts of MSRS (9 with background) and M3FD (6).
 
 # %% tags=["hide-input"]
-import json
 import sys
 from pathlib import Path
 
@@ -113,6 +112,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import tdfusion
+from tdfusion import results
 from tdfusion.data.synthroad.scenes import SynthRoad
 from tdfusion.models import FusionNet, LossNet
 from tdfusion.tasks import build_task
@@ -292,9 +292,10 @@ print(f"untrained, margin {REACH} px, in std of I_f")
 for name in tiled:
     print(f"{name:<14}largest {tiled[name].max() / contrast[name]:.3f}")
 print("\nweights of [5], in gray levels of 255")
-for row in json.loads((ROOT / "results" / "tiling.json").read_text()):
-    largest, mean = row["largest_change_gray_levels"], row["mean_change_gray_levels"]
-    print(f"{row['pair']} {row['margin_px']:>3} px {largest:>7.1f} {mean:>6.2f}")
+for (image, margin), row in results.wide(results.load("tiling"), "image", "arm").iterrows():
+    print(
+        f"{image} {margin.removeprefix('margin '):>6} {row['largest change']:>7.1f} {row['mean change']:>6.2f}"
+    )
 
 # %% [markdown]
 # All for 2x2 tiles. The first lines are this page's untrained network. The others are the authors' weights of

@@ -18,7 +18,6 @@
 # `TDFUSION_DATA` points at them.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-import json
 import os
 import warnings
 from pathlib import Path
@@ -31,7 +30,7 @@ from IPython.display import Markdown, display
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch, Rectangle
 
-import tdfusion
+from tdfusion import results
 from tdfusion.data import open_dataset
 from tdfusion.commands.data import describe, said_size
 from tdfusion.data.layouts import LAYOUTS
@@ -41,8 +40,7 @@ from tdfusion.errors import InputError
 from tdfusion.figures.panels import image_row, visible_rgb
 from tdfusion.results.paper import format_table
 
-RESULTS = Path(tdfusion.__file__).parents[1] / "results"
-known = json.loads((RESULTS / "data_statistics.json").read_text())
+known = results.facts("data_statistics")
 rows = [
     (
         layout.name,
@@ -255,7 +253,7 @@ display(Markdown(format_table(("", "pairs", "mean visible", "mean infrared"), ro
 # to YOLOv8, and nothing later undoes it. On a square image that changes nothing. On a wide one, x is stretched and y shrunk, and whatever stands far enough to the right leaves the image.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: a wide frame with boxes, drawn as they should be and as the released loader places them, stretched to the right; some lie beyond the border. Right: bars with the share of boxes lost per class, around a fifth"}, "figure": {"caption": "Left: boxes on the frame of a SynthRoad scene (solid) and where the released normalisation puts them (dashed). Right: share of boxes whose centre leaves the image, over the paper's lists, per class.", "name": "fig-data-mistake"}}
-mistake = json.loads((RESULTS / "box_axis_mistake.json").read_text())
+mistake = results.load("box_axis_mistake")
 H, W = 192, 256  # the shape of M3FD's images
 wide = SynthRoad(split="test", length=60, size=(H, W), seed=0)
 candidates = [wide[i] for i in range(20) if wide.condition(i) == "day"]
@@ -272,16 +270,15 @@ for (_, x1, y1, x2, y2), colour in zip(shown.boxes.tolist(), sns.color_palette("
 left.set(xlim=(-2, W * W / H), ylim=(H + 2, -2))
 left.add_patch(Rectangle((0, 0), W, H, fill=False, edgecolor="black", linewidth=1.2))
 left.axis("off")
-shares = {
-    f"{name}: {c}": [mistake[f"{name} {split}"]["percent_per_class"][c] for split in ("train", "test")]
-    for name in ("M3FD", "LLVIP")
-    for c in mistake[f"{name} train"]["percent_per_class"]
-}
-at = np.arange(len(shares))
-for shift, (split, colour) in zip((-0.2, 0.2), zip(("train", "test"), sns.color_palette("colorblind"))):
-    values = [v[split == "test"] for v in shares.values()]
-    right.barh(at + shift, values, 0.36, color=colour, label=split)
-right.set_yticks(at, list(shares))
+shares = mistake.query("metric == 'percent_of_boxes' and group != ''")
+names, sets = (
+    (shares["data"].str.split().str[0] + ": " + shares["group"]).unique(),
+    shares["data"].str.split().str[1],
+)
+at = np.arange(len(names))
+for shift, split, colour in zip((-0.2, 0.2), ("train", "test"), sns.color_palette("colorblind")):
+    right.barh(at + shift, shares["value"][sets == split], 0.36, color=colour, label=split)
+right.set_yticks(at, names)
 right.invert_yaxis()
 right.set_xlabel("% of the boxes lost")
 right.legend(frameon=False)
@@ -290,10 +287,10 @@ sns.despine(ax=right)
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 rows = [
     (
-        name, f"{m['x_stretched_by']:.2f}", f"{m['boxes_with_centre_outside']} of {m['boxes']}",
-        f"{m['percent_of_boxes']:.1f} %", f"{m['percent_of_images']:.1f} %",
+        name, f"{m.x_stretched_by:.2f}", f"{m.boxes_with_centre_outside:.0f} of {m.boxes:.0f}",
+        f"{m.percent_of_boxes:.1f} %", f"{m.percent_of_images:.1f} %",
     )
-    for name, m in mistake.items()
+    for name, m in results.wide(mistake.query("group == ''"), "data").iterrows()
 ]  # fmt: skip
 header = ("list", "x stretched by", "boxes outside", "share", "images that lose one")
 display(Markdown(format_table(header, rows)))
@@ -395,42 +392,41 @@ display(Markdown(format_table(("", "scenes", *OPTIMUM), rows)))
 # weights for the same number of steps on one gray image per scene, for several ways to make that image. *Oracle* takes each pixel from the source that the known-optimum map names. *Oracle map alone* shows the network that choice and no image.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Points with one dot per seed: mean IoU of a task network on infrared, visible, average, maximum, oracle, and the oracle map alone"}, "figure": {"caption": "Headroom of SynthRoad: test mIoU of a fixed task network by the image it is trained and tested on. Dots: seeds. Bars: means.", "name": "fig-data-headroom"}}
-headroom = json.loads((RESULTS / "synthroad_headroom.json").read_text())
+headroom = results.load("synthroad_headroom")
+seeds = headroom.query("metric == 'mIoU'").groupby("arm", sort=False)["value"].agg(list)
+means = results.wide(headroom.query("group == '' and seed.isna()"), "arm")
 figure, axis = plt.subplots(figsize=(7, 2.8), layout="constrained")
-for y, source in enumerate(headroom["sources"].values()):
-    axis.barh(y, 100 * source["miou_mean"], 0.6, color="0.85")
-    axis.plot(
-        [100 * v for v in source["miou_per_seed"]],
-        [y] * len(source["miou_per_seed"]),
-        "o",
-        color="C0",
-        markersize=4,
-    )
-axis.set_yticks(range(len(headroom["sources"])), list(headroom["sources"]))
+axis.barh(means.index, 100 * means["mIoU mean"], 0.6, color="0.85")
+for arm, values in seeds.items():
+    axis.plot(100 * np.array(values), [arm] * len(values), "o", color="C0", markersize=4)
 axis.invert_yaxis()
 axis.set_xlabel("mIoU on test scenes, %")
 sns.despine(figure)
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-setting = headroom["config"]
+setting, (made,) = (
+    results.about("synthroad_headroom")["settings"],
+    results.provenance_of("synthroad_headroom"),
+)
+per_class = headroom.query("metric == 'IoU mean'").pivot(index="arm", columns="group", values="value")
 rows = [
     (
-        name,
-        f"{100 * s['miou_mean']:.1f}" + (f" ± {100 * s['miou_sd']:.1f}" if s["miou_sd"] is not None else ""),
-        *(f"{100 * s['iou_per_class'][c]:.0f}" for c in CLASSES[1:]),
+        arm,
+        f"{100 * mean['mIoU mean']:.1f}"
+        + ("" if np.isnan(mean["mIoU sd"]) else f" ± {100 * mean['mIoU sd']:.1f}"),
+        *(f"{100 * per_class.loc[arm, c]:.0f}" for c in CLASSES[1:]),
     )
-    for name, s in headroom["sources"].items()
+    for arm, mean in means.iterrows()
 ]
 display(Markdown(format_table(("image", "mIoU", *CLASSES[1:]), rows)))
 print(
     f"{setting['network']}, {setting['parameters']} parameters, {setting['train_scenes']} training and"
     f" {setting['test_scenes']} test scenes of {setting['size'][0]}x{setting['size'][1]} px,\n"
-    f"{setting['steps']} steps of {setting['batch']}, seeds {headroom['seeds']}; commit"
-    f" {headroom['provenance']['commit']}"
+    f"{setting['steps']} steps of {setting['batch']}, seeds {made['seeds']}; commit {made['commit']}"
 )
-best = max((s["miou_mean"], n) for n, s in headroom["sources"].items() if not n.startswith("oracle"))
-gap = headroom["sources"]["oracle"]["miou_mean"] - best[0]
-print(f"oracle minus the best rule ({best[1]}): {100 * gap:+.1f} points of mIoU")
+rules = means["mIoU mean"].drop(["oracle", "oracle map alone"])
+gap = means.loc["oracle", "mIoU mean"] - rules.max()
+print(f"oracle minus the best rule ({rules.idxmax()}): {100 * gap:+.1f} points of mIoU")
 
 # %% [markdown]
 # IoU in percent, means over seeds, with the sample standard deviation of the mIoU. `studies/headroom.py`

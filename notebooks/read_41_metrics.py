@@ -21,9 +21,7 @@
 # and a table shows their means over images.
 
 # %% tags=["hide-input"]
-import json
 import warnings
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,7 +30,7 @@ import torch
 from IPython.display import Markdown, display
 from scipy.ndimage import gaussian_filter
 
-import tdfusion
+from tdfusion import results
 from tdfusion.data.images import to_uint8
 from tdfusion.data.synthroad.scenes import SynthRoad, oracle_weights
 from tdfusion.errors import InputError
@@ -42,7 +40,6 @@ from tdfusion.fuse import stretch
 from tdfusion.metrics import METRICS, all_metrics, measure, ssim, vif
 from tdfusion.results.paper import format_table, paper_table
 
-ROOT = Path(tdfusion.__file__).parents[1]
 scenes = SynthRoad(split="test", length=12, size=(192, 256), seed=0)
 
 
@@ -234,21 +231,14 @@ display(Markdown(format_table(("convention", *METRICS), rows)))
 # released for the same architecture (reference [5] of the paper, not TDFusion's) and stretched.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-real = json.loads((ROOT / "results" / "real_pairs.json").read_text())["datasets"]["msrs"]
+real = results.wide(results.load("real_pairs").query("data == 'MSRS' and group == ''"), "task", "arm")
 
 
-def real_row(method: str, convention: str = "paper", group: str = "") -> dict:
-    (found,) = [
-        row for row in real["conventions"][convention] if (row["method"], row["group"]) == (method, group)
-    ]
-    return found
+def cells(mean) -> list[str]:
+    return ["0/0" if np.isnan(mean[metric]) else f"{mean[metric]:.3f}" for metric in METRICS]
 
 
-def cells(mean: dict) -> list[str]:
-    return ["0/0" if mean[metric] is None else f"{mean[metric]:.3f}" for metric in METRICS]
-
-
-rows = [(name, *cells(real_row("ReFusion weights, stretched", name)["mean"])) for name in real["conventions"]]
+rows = [(name, *cells(row)) for name, row in real.xs("ReFusion weights, stretched", level="arm").iterrows()]
 display(Markdown(format_table(("convention", *METRICS), rows)))
 
 # %% [markdown]
@@ -292,10 +282,10 @@ display(Markdown(format_table(("12 synthetic scenes", *METRICS), rows)))
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 rows = [
-    (name, *cells(real_row(name)["mean"]))
+    (name, *cells(real.loc["paper", name]))
     for name in ("ReFusion weights, unstretched", "ReFusion weights, stretched")
 ]
-display(Markdown(format_table((f"{real_row('max')['images']} MSRS pairs", *METRICS), rows)))
+display(Markdown(format_table((f"{real.loc['paper', 'max'].images:.0f} MSRS pairs", *METRICS), rows)))
 
 # %% [markdown]
 # EN hardly moves, because a stretch only spreads the levels apart. SF grows in proportion to the contrast, and SCD and
@@ -329,9 +319,9 @@ display(
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 theirs = next(row for row in paper_table(1).of("MSRS") if row["method"] == "TDFusion")
-rows = [(name, *cells(real_row(name)["mean"])) for name in (*BASELINES, "ReFusion weights, stretched")]
+rows = [(name, *cells(real.loc["paper", name])) for name in (*BASELINES, "ReFusion weights, stretched")]
 rows.append(("paper: TDFusion, 361 pairs", *(f"{theirs[metric]:.2f}" for metric in METRICS)))
-display(Markdown(format_table((f"{real_row('max')['images']} MSRS pairs", *METRICS), rows)))
+display(Markdown(format_table((f"{real.loc['paper', 'max'].images:.0f} MSRS pairs", *METRICS), rows)))
 
 # %% [markdown]
 # **The maximum, one line of code, has a higher VIF and Q^AB/F than the network on the same pairs**, and is above the

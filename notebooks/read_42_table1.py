@@ -13,7 +13,7 @@
 # and the layout of Fig. 2 as a function.
 #
 # **What it needs.** Nothing but the library, a few seconds of CPU. The numbers of real pairs are read from
-# `results/real_pairs.json`, which `studies/real_pairs.py` writes where the pairs are.
+# `results/real_pairs.csv`, which `studies/real_pairs.py` writes where the pairs are.
 #
 # This page reproduces no row of Table 1. TDFusion's trained weights are not among the files at hand, and of its four
 # test sets we have parts of two. What is here are the authors' weights for the same architecture from an earlier
@@ -21,14 +21,11 @@
 # ([4.1](read_41_metrics.ipynb) says how far).
 
 # %% tags=["hide-input"]
-import json
-from pathlib import Path
-
 import numpy as np
 import torch
 from IPython.display import Markdown, display
 
-import tdfusion
+from tdfusion import results
 from tdfusion.data.images import to_uint8
 from tdfusion.data.synthroad.scenes import BOX_CLASSES, SynthRoad
 from tdfusion.evaluate import BASELINES, fuse_baseline
@@ -37,9 +34,6 @@ from tdfusion.fuse import fuse
 from tdfusion.metrics import METRICS, measure
 from tdfusion.models import FusionNet
 from tdfusion.results.paper import format_table, paper_table
-
-ROOT = Path(tdfusion.__file__).parents[1]
-
 
 # %% [markdown]
 # ## The paper's table
@@ -81,46 +75,34 @@ for dataset in table.images:
 # set of weights.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-stored = json.loads((ROOT / "results" / "real_pairs.json").read_text())
+scored = results.wide(results.load("real_pairs").query("task == 'paper'"), "data", "group", "arm")
+PARTS = results.about("real_pairs")["settings"]["parts"]
 
 
-LABELS = {
-    "ReFusion weights, stretched": "[5], stretched",
-    "ReFusion weights, unstretched": "[5], unstretched",
-}
-
-
-def mean_and_sd(mean: float | None, sd: float | None) -> str:
-    """Two decimals, as the paper has; 0/0 where the metric is defined on no image."""
-    return "0/0" if mean is None else f"{mean:.2f}±{sd:.2f}"
-
-
-def show(key: str, group: str = "") -> None:
+def show(dataset: str, group: str = "") -> None:
     """The paper's rows if there are any, then ours, then what ours are and what is in no mean."""
-    found = stored["datasets"][key]
     theirs = [
         (f"paper: {row['method']}", *(f"{row[m]:.2f}" for m in METRICS))
-        for row in table.of(found["dataset"])
+        for row in table.of(dataset)
         if row["method"] in ("EMMA", "TDFusion") and not group
     ]
-    ours = [entry for entry in found["conventions"]["paper"] if entry["group"] == group]
+    ours = scored.loc[dataset].loc[group].rename(index=lambda arm: arm.replace("ReFusion weights", "[5]"))
     rows = [
-        (LABELS.get(e["method"], e["method"]), *(mean_and_sd(e["mean"][m], e["sd"][m]) for m in METRICS))
-        for e in ours
+        (arm, *("0/0" if np.isnan(r[m]) else f"{r[m]:.2f}±{r[f'{m} sd']:.2f}" for m in METRICS))
+        for arm, r in ours.iterrows()
     ]
-    display(Markdown(format_table((" ".join((found["dataset"], group)).strip(), *METRICS), [*theirs, *rows])))
-    part = f"{ours[0]['images']} of them" if group else found["part"]
-    left_out = [
-        f"{m} of {e['method']} on {e['left_out'][m]}" for e in ours for m in METRICS if e["left_out"][m]
-    ]
-    display(Markdown(f"Ours: {part}. In no mean, because 0/0: {', '.join(left_out) or 'none'} images."))
+    display(Markdown(format_table((f"{dataset} {group}".strip(), *METRICS), [*theirs, *rows])))
+    part = f"{ours.images.iloc[0]:.0f} of them" if group else PARTS[dataset]
+    out = scored.loc[dataset].loc[group].filter(like=" left out").stack()
+    named = [f"{m.removesuffix(' left out')} of {arm} on {n:.0f}" for (arm, m), n in out.items() if n]
+    display(Markdown(f"Ours: {part}. In no mean, because 0/0: {', '.join(named) or 'none'} images."))
 
 
 # %% [markdown]
 # ### MSRS
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-show("msrs")
+show("MSRS")
 
 # %% [markdown]
 # *Fused rows: weights of reference [5], not TDFusion's.* What differs from the paper's rows: other weights, and 22 of
@@ -130,7 +112,7 @@ show("msrs")
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 for group in "DN":
-    show("msrs", group)
+    show("MSRS", group)
 
 # %% [markdown]
 # The same pairs by day (D) and by night (N). **Day and night differ more than methods do**, most of all in SF. A
@@ -140,7 +122,7 @@ for group in "DN":
 # ### LLVIP
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-show("llvip")
+show("LLVIP")
 
 # %% [markdown]
 # *Fused rows: weights of reference [5], not TDFusion's.* What differs: other weights, where TDFusion's were
@@ -151,9 +133,9 @@ show("llvip")
 # ### Data sets without a row in the paper
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-for key, found in stored["datasets"].items():
-    if found["dataset"] not in table.images:
-        show(key)
+for dataset in PARTS:
+    if dataset not in table.images:
+        show(dataset)
 
 # %% [markdown]
 # *Fused rows: weights of reference [5], not TDFusion's.* Older work is scored on these sets.
@@ -162,14 +144,12 @@ for key, found in stored["datasets"].items():
 
 # %% tags=["hide-input"]
 METHOD = "ReFusion weights, stretched"
-for found in stored["datasets"].values():
-    means = {entry["method"]: entry["mean"] for entry in found["conventions"]["paper"] if not entry["group"]}
-    beaten = {
-        metric: [name for name in BASELINES if (means[name][metric] or -9) > means[METHOD][metric]]
-        for metric in METRICS
-    }
-    words = "; ".join(f"{metric} by {', '.join(names)}" for metric, names in beaten.items() if names)
-    print(f"{found['dataset']:<10} the network is beaten in {words or 'nothing'}")
+for dataset in PARTS:
+    means = scored.loc[dataset].loc[""][list(METRICS)]
+    above = means.loc[list(BASELINES)] > means.loc[METHOD]
+    beaten = {metric: above.index[above[metric]] for metric in METRICS}
+    words = "; ".join(f"{metric} by {', '.join(names)}" for metric, names in beaten.items() if len(names))
+    print(f"{dataset:<10} the network is beaten in {words or 'nothing'}")
 
 # %% [markdown]
 # In VIF, a source or the maximum leads on every data set here, for the reasons of [4.1](read_41_metrics.ipynb). This
@@ -188,7 +168,7 @@ for found in stored["datasets"].values():
 # of 96x96 pixels (`results/tour`, seed 0). **That is a demonstration, not a reproduction.**
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of five panels, a synthetic day and a night scene as infrared, visible, mean, maximum and our own network, each with two coloured boxes magnified below it"}, "figure": {"caption": "Fig. 2's layout on two synthetic test scenes: infrared, visible, their mean, their maximum, and F of the preset tour, unstretched. Boxes: the largest pedestrian, and the largest vehicle.", "name": "fig-layout-fig2"}}
-F = FusionNet.from_file(ROOT / "results" / "tour" / "F.safetensors")
+F = FusionNet.from_file(results.run("tour").folder / "F.safetensors")
 COLUMNS = (*BASELINES, "F (tour)")
 scenes = SynthRoad(split="test", length=12, size=(192, 256), seed=0)
 VEHICLES, PEOPLE = ("car", "cyclist"), ("person",)

@@ -13,26 +13,21 @@
 # experiment on synthetic road scenes with several seeds a source, and the layouts of Fig. 3 and Fig. 4 as functions.
 #
 # **What it needs.** Nothing but the library, a few seconds of CPU. The retrained networks' scores are read from
-# `results/downstream_synthroad.json`, which `studies/downstream_synthroad.py` makes in 20 to 25 minutes on one core.
+# `results/downstream_synthroad.csv`, which `studies/downstream_synthroad.py` makes in 20 to 25 minutes on one core.
 #
 # No row of Table 2 is reproduced here. That takes the labelled data sets and a GPU; the commands are at the end.
 
 # %% tags=["hide-input"]
-import json
-from pathlib import Path
-
 import numpy as np
 import torch
 from IPython.display import Markdown, display
 
-import tdfusion
+from tdfusion import results
 from tdfusion.data.synthroad.scenes import BOX_CLASSES, CLASSES, PALETTE, SynthRoad
 from tdfusion.downstream import open_source, segmentation_scores
 from tdfusion.downstream.prepare import as_T_sees
 from tdfusion.figures.downstream import fig3_layout, fig4_layout
-from tdfusion.results.paper import format_table, paper_table
-
-ROOT = Path(tdfusion.__file__).parents[1]
+from tdfusion.results.paper import format_frame, format_table, paper_table
 
 # %% [markdown]
 # ## The paper's table
@@ -132,36 +127,35 @@ print(toy.said())
 # with up to three seeds (column "seeds").
 
 # %% tags=["hide-input"]
-stored = json.loads((ROOT / "results" / "downstream_synthroad.json").read_text())
-RUNS = stored["runs"]
-NOT_RUN = [name for name in ("F, w = 1/2", "F, w learned") if all(r["source"] != name for r in RUNS)]
-BY_TASK = {task: [r for r in RUNS if r["task"] == task] for task in ("segmentation", "detection")}
-
-
-def of(task: str) -> dict[str, list[dict]]:
-    """Source to its runs, in the order of the table."""
-    return {
-        s: [r for r in BY_TASK[task] if r["source"] == s]
-        for s in dict.fromkeys(r["source"] for r in BY_TASK[task])
-    }
+judged, about = results.load("downstream_synthroad"), results.about("downstream_synthroad")
+SCORES = {"segmentation": ["mAcc", "mIoU"], "detection": ["mAP50", "mAP75"]}
+per_seed = results.wide(judged.query("group == ''"), "task", "arm", "seed").filter(regex="^m") * 100
+means, spread = (per_seed.groupby(["task", "arm"], sort=False).agg(how) for how in ("mean", "std"))
+seeds = per_seed.groupby(["task", "arm"]).size()
+NOT_RUN = [name for name in ("F, w = 1/2", "F, w learned") if name not in set(judged["arm"])]
 
 
 def show(task: str) -> None:
     """Mean over seeds ± sample standard deviation, in percent."""
-    rows, names = [], list(BY_TASK[task][0]["scores"])[:2]
-    for source, runs in of(task).items():
-        values = 100 * np.array([[r["scores"][s] for s in names] for r in runs])  # (seeds, scores)
-        spread = values.std(0, ddof=1) if len(runs) > 1 else [np.nan] * values.shape[1]
-        rows.append((source, str(len(runs)), *(f"{m:.1f} ± {s:.1f}" for m, s in zip(values.mean(0), spread))))
-    rows += [(source, "0", *["not run"] * len(names)) for source in NOT_RUN]
+    names, config = SCORES[task], about["settings"][task]
+    rows = [
+        (
+            arm,
+            str(seeds[task, arm]),
+            *(f"{m:.1f} ± {s:.1f}" for m, s in zip(row[names], spread.loc[task, arm][names])),
+        )
+        for arm, row in means.loc[task].iterrows()
+    ]
+    rows += [(arm, "0", *["not run"] * len(names)) for arm in NOT_RUN]
     display(Markdown(format_table((task, "seeds", *names), rows)))
-    config = BY_TASK[task][0]["config"]
-    absent = sorted({name for r in BY_TASK[task] for name in r["absent"]})
-    minutes = sum(r["provenance"]["seconds"] for r in BY_TASK[task]) / 60
+    absent = sorted(
+        set(judged[(judged.task == task) & (judged.metric == "count") & (judged.value == 0)]["group"])
+    )
+    made = [run["seconds"] for run in about["provenance"] if run["task"] == task]
     print(
         f"ours: SynthRoad, {config['size'][0]} px, {config['train_pairs']} training and {config['test_pairs']} test "
         f"scenes, {config['epochs']} epochs, batch {config['batch']}; mean ± deviation over seeds, percent\n"
-        f"absent classes: {', '.join(absent) or 'none'}; {len(BY_TASK[task])} runs, {minutes:.0f} minutes on one core"
+        f"absent classes: {', '.join(absent) or 'none'}; {len(made)} runs, {sum(made) / 60:.0f} minutes on one core"
     )
 
 
@@ -173,14 +167,11 @@ show("detection")
 
 # %% tags=["hide-input", "nbval-check-output"]
 for task, score in (("segmentation", "mIoU"), ("detection", "mAP50")):
-    per_source = {s: 100 * np.array([r["scores"][score] for r in runs]) for s, runs in of(task).items()}
-    means = {s: v.mean() for s, v in per_source.items()}
-    single = max(("infrared", "visible"), key=means.get)
-    plain = max(("mean", "max"), key=means.get)
-    spread = np.mean([v.std(ddof=1) for v in per_source.values() if len(v) > 1] or [np.nan])
+    mean = means.loc[task, score]
+    single, plain = mean[["infrared", "visible"]].idxmax(), mean[["mean", "max"]].idxmax()
     print(
-        f"{score}: better single source {single} {means[single]:.1f}; better plain mix {plain} {means[plain]:.1f}; "
-        f"oracle {means['oracle']:.1f}; a seed moves a source by {spread:.1f} (mean deviation)"
+        f"{score}: better single source {single} {mean[single]:.1f}; better plain mix {plain} {mean[plain]:.1f}; "
+        f"oracle {mean['oracle']:.1f}; a seed moves a source by {spread.loc[task, score].mean():.1f} (mean deviation)"
     )
 
 # %% [markdown]
@@ -200,16 +191,10 @@ for task, score in (("segmentation", "mIoU"), ("detection", "mAP50")):
 # %% tags=["nbval-check-output"] mystnb={"markdown_format": "myst"}
 SHORT = {"infrared": "ir", "visible": "vi"}
 for task, score in (("segmentation", "IoU"), ("detection", "AP50")):
-    runs = of(task)
-    names = list(BY_TASK[task][0]["classes"])
-    rows = [
-        (
-            name,
-            *(f"{100 * np.mean([r['classes'][name][score] for r in group]):.0f}" for group in runs.values()),
-        )
-        for name in names
-    ]
-    display(Markdown(format_table((f"{score}, %", *(SHORT.get(s, s) for s in runs)), rows)))
+    rows = judged[(judged.task == task) & (judged.metric == score)]
+    of_classes = rows.groupby(["group", "arm"], sort=False)["value"].mean()
+    table = of_classes.unstack(sort=False).rename(columns=SHORT)
+    display(Markdown(format_frame((100 * table).map("{:.0f}".format), f"{score}, %")))
 
 # %% [markdown]
 # Markings, signs and cones are as warm as what is behind them, and infrared alone hardly has them. Animals, cyclists and
@@ -230,16 +215,15 @@ for task, score in (("segmentation", "IoU"), ("detection", "AP50")):
 # fog scene, chosen by their truth before any network was trained.
 
 # %% tags=["hide-input"]
-SHOWN = {r["source"]: r["pictures"] for r in BY_TASK["segmentation"] if "pictures" in r}
-FOUND = {r["source"]: r["pictures"] for r in BY_TASK["detection"] if "pictures" in r}
+pictures = results.pictures("downstream_synthroad")
+SHOWN, FOUND = pictures["segmentation"], pictures["detection"]
 
 
 def scenes_of(task: str) -> dict[str, object]:
     """The pictured test scenes by name."""
-    pictured = SHOWN if task == "segmentation" else FOUND
-    config = BY_TASK[task][0]["config"]
+    config = about["settings"][task]
     scenes = SynthRoad("test", config["test_pairs"], tuple(config["size"]), config["data_seed"])
-    return {name: scenes[int(name.split("-")[1])] for name in next(iter(pictured.values()))}
+    return {name: scenes[int(name.split("-")[1])] for name in next(iter(pictures[task].values()))}
 
 
 def short(name: str) -> str:

@@ -33,13 +33,12 @@ from tdfusion.runs.parameters import check_parameters
 
 check_parameters(globals(), "segmentation", "detection", "scenes")
 
-import json
 from pathlib import Path
 
 import torch
 from IPython.display import Markdown, display
 
-import tdfusion
+from tdfusion import results
 from tdfusion.data.synthroad.scenes import CLASSES, SynthRoad
 from tdfusion.figures.weights import (
     fig5_layout,
@@ -53,16 +52,13 @@ from tdfusion.models import LossNet
 from tdfusion.runs.folder import stored_config
 from tdfusion.results.paper import format_table
 
-RESULTS = Path(tdfusion.__file__).parents[1] / "results"
-
-
 folders = {
-    "SS": Path(segmentation or RESULTS / "synthroad_seg"),
-    "OD": Path(detection or RESULTS / "synthroad_det"),
+    "SS": Path(segmentation or results.run("synthroad_seg").folder),
+    "OD": Path(detection or results.run("synthroad_det").folder),
 }
 configs = {model: stored_config(folder) for model, folder in folders.items()}
 for model, folder in folders.items():
-    config, made = configs[model], json.loads((folder / "provenance.json").read_text())
+    config, made = configs[model], results.run(folder.name, folder.parent).provenance
     print(
         f"{model}: {config.task}, {config.scenes} scenes of {config.scene_size[1]}x{config.scene_size[0]} px, "
         f"{config.L} epochs, M = {config.M}, seed {config.seed}, {made['seconds'] / 60:.0f} min on {made['hardware']}"

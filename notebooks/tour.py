@@ -96,13 +96,10 @@ figure = image_row(
 # very notebook (`-p preset tour -p out runs/tour`); the next cell only reads what it left.
 
 # %% tags=["hide-input"]
-from pathlib import Path
+from tdfusion import results
 
-import tdfusion
-
-stored = Path(tdfusion.__file__).parents[1] / "results" / "tour"
-history = [json.loads(line) for line in (stored / "history.jsonl").read_text().splitlines()]
-made = json.loads((stored / "provenance.json").read_text())
+stored = results.run("tour")
+history, made = stored.history, stored.provenance
 print(
     f"{len(history)} steps in {made['seconds'] / 60:.0f} min on {made['hardware']}, {made['threads']} thread, seed {made['seed']}"
 )

@@ -104,7 +104,7 @@ def test_two_resolutions_are_matched_on_request_only(F, tmp_path) -> None:
 
 def test_a_crash_while_writing_leaves_no_file(tmp_path, monkeypatch) -> None:
     def fails(self, *args, **kwargs):
-        args[0].write(b"half a file")
+        args[0].write_bytes(b"half a file")
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", fails)
