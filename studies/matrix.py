@@ -20,6 +20,7 @@ from typing import Any
 import pydantic
 import pydantic.dataclasses
 
+from tdfusion.commands.settings import read_setting
 from tdfusion.config import TaskName, Variant, make_config
 from tdfusion.downstream.config import make_downstream_config
 from tdfusion.errors import InputError
@@ -223,12 +224,21 @@ def check_settings(runs: Sequence[Run]) -> None:
 
 def _settings(kind: type, given: Any) -> Any:
     """Of that class, from what YAML has: mappings, lists and plain values."""
-    given = without_none(_mapping(given))
+    given = without_none({name: _value(value) for name, value in _mapping(given).items()})
     for field in dataclasses.fields(kind):
         value = given.get(field.name, ())
         if field.type.startswith("tuple") and not isinstance(value, tuple):
             raise InputError(f"{field.name} = {value!r}: expected a list")
     return kind(**given)
+
+
+def _value(given: Any) -> Any:
+    """A number is a number: inside of braces, Snakemake's --config has only texts."""
+    if isinstance(given, Mapping):
+        return {name: _value(value) for name, value in given.items()}
+    if isinstance(given, list):
+        return [_value(value) for value in given]
+    return read_setting(f"value={given}")[1] if isinstance(given, str) else given
 
 
 def _mapping(given: Any) -> dict[str, Any]:

@@ -3,42 +3,37 @@
 
 INDEX = json.loads((ROOT / "results" / "index.json").read_text("utf-8"))
 SCENES = [f"runs/mechanism/scenes_{split}.pt" for split in ("train", "test")]
-RUN_FILES = ("config.json", "history.jsonl", "provenance.json", "F.safetensors")
+
+
+def files(pattern):
+    """What an entry of the index stands for; the whole of a run folder for these three."""
+    ends = ("F.safetensors", "config.json", "provenance.json") if pattern.endswith("*") else ("",)
+    return [f"results/{pattern.removesuffix('*')}{end}" for end in ends]
 
 
 for entry in INDEX:
-    COMMAND = entry["command"]
-    if COMMAND.startswith("python -m"):
+    COMMAND, FIRST = entry["command"], entry["files"][0].removesuffix("/*")
+    if not COMMAND.startswith("snakemake"):
 
         rule:
             name:
-                Path(entry["files"][0]).stem
+                FIRST.partition(".")[0].replace("/", "_")
             output:
-                [update(f"results/{file}") for file in entry["files"]],
+                [update(file) for pattern in entry["files"] for file in files(pattern)],
             params:
-                command=COMMAND,
+                command=COMMAND.replace("FOLDER", '"$TDFUSION_ROOT"'),  # the folder of the real data set
+                # a short run that the book keeps whole
+                kept="" if COMMAND.startswith("python -m") else FIRST,
             # all cores that there are: nothing runs beside a measurement of time
             threads: 1000 if "benchmarks." in COMMAND else 1
             resources:
                 gpu=int("cuda" in COMMAND),
-            shell:
-                "{params.command}"
-
-    elif not COMMAND.startswith("snakemake"):  # a short run that the book keeps whole: runs/NAME -> results/NAME
-
-        rule:
-            name:
-                Path(entry["files"][0]).parts[0]
-            output:
-                [update(f"results/{Path(entry['files'][0]).parts[0]}/{file}") for file in RUN_FILES],
-            params:
-                command=COMMAND,
-                name=Path(entry["files"][0]).parts[0],
             run:
-                from studies.collect import keep_whole
-
                 shell("{params.command}")
-                keep_whole(Path("runs") / params.name, Path("results") / params.name)
+                if params.kept:
+                    from studies.collect import keep_whole
+
+                    keep_whole(Path("runs") / params.kept, Path("results") / params.kept)
 
 
 rule mechanism_scenes:
