@@ -30,7 +30,9 @@ def collect(matrix: Matrix, command: str) -> None:
     made, settings = [], {}
     for run in runs:
         folder = Path(run.folder)
-        config, about = (json.loads((folder / f"{part}.json").read_text()) for part in ("config", "provenance"))
+        config, about = (
+            json.loads((folder / f"{part}.json").read_text()) for part in ("config", "provenance")
+        )
         of = run.where
         made.append({key: of[key] for key in ("data", "task", "arm")} | {"notebook": run.notebook} | about)
         if run.notebook == "downstream":

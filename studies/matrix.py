@@ -72,7 +72,9 @@ class Matrix:
 
     table: str  # without a suffix, beside what the book keeps of each run; default: results/NAME/downstream
     out: str  # folder of the runs; default: runs/NAME
-    data: dict[str, str | None] = pydantic.Field(default_factory=lambda: {"SynthRoad": None})  # and its folder
+    data: dict[str, str | None] = pydantic.Field(
+        default_factory=lambda: {"SynthRoad": None}
+    )  # and its folder
     tasks: tuple[TaskName, ...] = ("segmentation",)
     seeds: tuple[Count, ...] = (0,)
     train: Training | None = None

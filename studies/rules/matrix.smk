@@ -60,6 +60,11 @@ rule judge:
         "OMP_NUM_THREADS={threads} python -m studies.piece downstream {wildcards.run:q} {params.told}"
 
 
+localrules:
+    table,
+    pictures,
+
+
 rule table:
     input:
         ends,

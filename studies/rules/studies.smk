@@ -18,6 +18,8 @@ for entry in INDEX:
         rule:
             name:
                 FIRST.partition(".")[0].replace("/", "_")
+            input:
+                [ancient(f"results/{file}") for file in entry.get("needs", ())],
             output:
                 [update(file) for pattern in entry["files"] for file in files(pattern)],
             params:
