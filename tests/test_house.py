@@ -26,7 +26,7 @@ ORDER = [
     ["models", "tasks"],
     ["losses", "jacobian"],
     ["meta"],
-    ["runs"],
+    ["runs", "algorithm"],
     ["batches"],
     ["train"],
     ["metrics", "fuse", "export"],

@@ -29,8 +29,8 @@ def scenes() -> Scenes:
 def test_one_step_by_forward_mode_is_one_step_by_reverse_mode(scenes: Scenes, network: str) -> None:
     """The bracket of Eq. (11) against differentiating the step: the first has F' = F in v, so the step is tiny."""
     run = Run(replace(MASK, F=network, w="half", eta_F=1e-6), 0, scenes, scenes)
-    run.T.eval()
-    for net in (run.F, run.T):
+    run.state.T.eval()
+    for net in (run.state.F, run.state.T):
         net.double()
     run.train = Scenes(*(t.double() if t.is_floating_point() else t for t in vars(scenes).values()))
     mtr, mts = torch.arange(2), torch.arange(2, 4)
@@ -70,13 +70,13 @@ def test_region_means_are_means_over_regions(scenes: Scenes) -> None:
 def test_the_meta_phase_moves_G_alone_and_the_fusion_phase_F_and_T(scenes: Scenes) -> None:
     run = Run(replace(MASK, batch=4), 0, scenes, scenes)
     state = lambda net: torch.cat([p.detach().flatten() for p in net.parameters()])  # noqa: E731
-    before = {name: state(getattr(run, name)) for name in "FGT"}
+    before = {name: state(getattr(run.state, name)) for name in "FGT"}
     run.meta_step([0, 1], [2, 3])
-    assert [torch.equal(before[n], state(getattr(run, n))) for n in "FGT"] == [True, False, True]
-    G = state(run.G)
+    assert [torch.equal(before[n], state(getattr(run.state, n))) for n in "FGT"] == [True, False, True]
+    G = state(run.state.G)
     run.fusion_step()
-    assert [torch.equal(before[n], state(getattr(run, n))) for n in "FT"] == [False, False]
-    assert torch.equal(G, state(run.G))
+    assert [torch.equal(before[n], state(getattr(run.state, n))) for n in "FT"] == [False, False]
+    assert torch.equal(G, state(run.state.G))
 
 
 def test_the_stored_study_is_whole() -> None:
@@ -120,8 +120,8 @@ def test_the_task_pulls_F_only_where_the_arm_says_so(scenes: Scenes) -> None:
     for weight in (0.0, 1.0):
         run = Run(replace(MASK, w="half", batch=4, task_weight=weight), 0, scenes, scenes)
         with torch.no_grad():
-            for p in run.F.net[-1].parameters():
+            for p in run.state.F.net[-1].parameters():
                 p.zero_()
         run.fusion_step()
-        pull[weight] = max(p.grad.abs().max().item() for p in run.F.net[-1].parameters())
+        pull[weight] = max(p.grad.abs().max().item() for p in run.state.F.net[-1].parameters())
     assert pull[0.0] < 1e-6 < 1e-4 < pull[1.0]

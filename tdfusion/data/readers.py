@@ -276,9 +276,6 @@ def open_dataset(
         >>> scenes = open_dataset("SynthRoad", split="test", size=(64, 96), length=4)
         >>> len(scenes), scenes[0].vi.shape
         (4, torch.Size([1, 64, 96]))
-        >>> open_dataset("KITTI")
-        Traceback (most recent call last):
-        tdfusion.errors.InputError: no published data set 'KITTI'; there are MSRS, FMB, M3FD, LLVIP, ...
     """
     if seed < 0:
         raise InputError(f"seed = {seed}: expected 0 or a positive whole number")

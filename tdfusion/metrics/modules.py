@@ -12,7 +12,6 @@ import warnings
 from typing import Any, ClassVar
 
 import torch
-import torchmetrics
 from torch import Tensor
 
 from tdfusion.errors import InputError
@@ -22,7 +21,7 @@ from tdfusion.metrics.conventions import Convention, resolve
 from tdfusion.metrics.table import METRICS, TABLE, Metric, measure
 
 with extra("torchmetrics", "the metrics as torchmetrics classes"):
-    from torchmetrics import Metric
+    import torchmetrics
 
 
 class FusionMetrics(torchmetrics.Metric):
