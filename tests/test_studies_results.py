@@ -23,7 +23,9 @@ from tdfusion.downstream.scores import ClassScores, Scores
 def test_a_judged_run_becomes_rows_and_a_picture(tmp_path, monkeypatch) -> None:
     (run,) = judging_runs(read_matrices({"x": {"judge": {"preset": "small", "sources": ["max"]}}})["x"])
     run = replace(run, folder=str(tmp_path))
-    classes = (ClassScores("road", 9, {"Acc": 0.5, "IoU": 0.5}), ClassScores("car", 0, {"Acc": float("nan"), "IoU": float("nan")}))
+    nan = float("nan")
+    road, car = {"Acc": 0.5, "IoU": 0.5}, {"Acc": nan, "IoU": nan}
+    classes = (ClassScores("road", 9, road), ClassScores("car", 0, car))
     confusion = ((8, 1), (0, 0))
     Scores("segmentation", "SynthRoad", "max", 0, 3, {"mIoU": 0.25}, classes, confusion).to_json(run.last)
     for name, about in (("config", run.config), ("provenance", {"commit": "abc", "seed": 0})):
