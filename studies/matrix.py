@@ -100,6 +100,7 @@ class Run:
     config: dict[str, Any]  # as its config.json will be
     told: dict[str, Any]  # parameters of the notebook
     needs: tuple[str, ...] = ()  # files
+    threads: int = 1
 
     @property
     def last(self) -> str:
@@ -115,10 +116,6 @@ class Run:
     def gpu(self) -> int:
         return int(self.told["device"] != "cpu")
 
-    @property
-    def threads(self) -> int:
-        return max(1, self.config.get("workers", 0))
-
     def runtime(self, spare: int = 30, whole: int = 1440) -> int:
         """Minutes for which a cluster is asked: a piece and its scores, or ``whole`` where there are no pieces."""
         minutes = self.told.get("minutes")
@@ -132,6 +129,7 @@ def read_matrices(content: Mapping[str, Any]) -> dict[str, Matrix]:
         InputError: a key or a value that there is not, with the way to it; or one folder for two runs.
     """
     matrices: dict[str, Matrix] = {}
+    taken: list[str] = []
     for name, given in content.items():
         at = name
         try:
@@ -143,13 +141,15 @@ def read_matrices(content: Mapping[str, Any]) -> dict[str, Matrix]:
             at = name
             usual = {"table": f"results/{name}/downstream", "out": f"runs/{name}"}
             matrix = _settings(Matrix, usual | parts)
-            folders = [run.folder for run in (*training_runs(matrix), *judging_runs(matrix))]
+            runs = [*training_runs(matrix), *judging_runs(matrix)]
         except InputError as error:
             raise InputError(f"matrix {at}: {error}") from None
-        twice = {folder for folder in folders if folders.count(folder) > 1}
-        if twice or not folders:
-            what = f"two runs would share {min(twice)}" if twice else "no run in it; give train or judge"
-            raise InputError(f"matrix {name}: {what}")
+        if not runs:
+            raise InputError(f"matrix {name}: no run in it; give train or judge")
+        for place in (matrix.table, *(run.folder for run in runs)):
+            if place in taken:
+                raise InputError(f"matrix {name}: two runs or tables would share {place}")
+            taken.append(place)
         matrices[name] = matrix
     return matrices
 
@@ -172,7 +172,9 @@ def training_runs(matrix: Matrix) -> list[Run]:
             told |= {"minutes": matrix.minutes, "scored": train.scored}
             folder = f"{matrix.out}/{_slug(Path(data).stem, task, variant, experiment, name, f'seed{seed}')}"
             arm = ", ".join(["F", variant, *(part for part in (experiment, name) if part not in UNNAMED)])
-            runs.append(Run("train", folder, arm, _as_json(config.to_dict()), told))
+            runs.append(
+                Run("train", folder, arm, _as_json(config.to_dict()), told, threads=max(1, matrix.workers))
+            )
     return runs
 
 
@@ -201,7 +203,8 @@ def judging_runs(matrix: Matrix) -> list[Run]:
             folder = f"{matrix.out}/downstream/{_slug(Path(data).stem, task, arm, f'seed{seed}')}"
             needs = () if source in PLAIN else (source,)
             told |= {"minutes": matrix.minutes}
-            runs.append(Run("downstream", folder, arm, _as_json(config.to_dict()), told, needs))
+            threads = max(1, matrix.workers)
+            runs.append(Run("downstream", folder, arm, _as_json(config.to_dict()), told, needs, threads))
     return runs
 
 

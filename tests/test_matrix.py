@@ -109,7 +109,7 @@ def test_a_matrix_is_a_product_whose_folders_and_arms_say_what_they_are() -> Non
         ({"judge": {"sources": ["infrard"]}}, 'matrix mine.judge: source "infrard": choose infrared'),
         ({"judge": {"preset": "big", "sources": ["max"]}}, 'unknown preset "big"'),
         ({"data": {"LLVIP": "/x"}, "train": {}}, "LLVIP"),
-        ({"seeds": [0, 0], "train": {}}, "two runs would share runs/mine/segmentation-paper-seed0"),
+        ({"seeds": [0, 0], "train": {}}, "two runs or tables would share runs/mine/segmentation-paper-seed0"),
         ({}, "matrix mine: no run in it; give train or judge"),
         (["full"], "matrix mine: .*expected names and values"),
     ],
