@@ -29,8 +29,7 @@ GOES_ON_FROM = {"train": "checkpoint.pt", "downstream": "config.json"}
 
 def piece(notebook: str, folder: Path, told: dict) -> int:
     """Call the notebook once; 0, or 75 where the run is not done."""
-    minutes = told.get("minutes")
-    limit = None
+    minutes, limit = told.get("minutes"), None
     if notebook == "downstream":  # has no clock of its own: the kernel is stopped, the last epoch is kept
         told = {name: value for name, value in told.items() if name != "minutes"}
         limit = 60 * minutes if minutes is not None else None
