@@ -7,10 +7,10 @@
 # ---
 
 # %% [markdown]
-# # Add a data set, a task, a fusion network
+# # Add a data set, a task, a network
 #
 # **What this page shows.** Algorithm 1 with parts of your own: pairs that no reader of this library knows, a task $\mathcal{T}$
-# with its own loss, another fusion network $\mathcal{F}$. Each is a dozen lines, and none touches the library.
+# with its own loss, another fusion network $\mathcal{F}$, another loss network $\mathcal{G}$. Each is a dozen lines, and none touches the library.
 #
 # **What it needs.** A few seconds on a CPU.
 
@@ -29,6 +29,7 @@ from tdfusion.data.readers import PairDataset
 from tdfusion.data.verify import verify
 from tdfusion.figures.panels import history_curves, image_row
 from tdfusion.fuse import fuse
+from tdfusion.jacobian import directional_derivative, values
 from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.train import Trainer
 
@@ -150,8 +151,10 @@ class SmallSegmenter(nn.Module):
 # %% [markdown]
 # ## A fusion network
 #
-# Anything that maps two images to one. The meta-step needs its forward-mode derivative: ordinary layers all have one,
-# `scaled_dot_product_attention` on a CPU has not (write attention out, as {py:mod}`tdfusion.models` does).
+# Anything that maps two images to one: `I_a`, infrared, and `I_b`, visible, (B, 1, H, W) in [0, 1] each, to `I_f` of
+# the same shape. The meta-step needs its forward-mode derivative: ordinary layers all have one,
+# `scaled_dot_product_attention` on a CPU has not (write attention out, as {py:mod}`tdfusion.models` does). Training
+# names the operation that has none; the line below the class asks in advance.
 
 
 # %%
@@ -173,17 +176,42 @@ class Blend(nn.Module):
         return m * I_a + (1 - m) * I_b
 
 
+F = Blend()
+J_v = directional_derivative(F, values(F), pair.ir[None], pair.vi[None])  # (1, 1, H, W)
+print(f"J v of {tuple(J_v.shape)}, finite: {bool(J_v.isfinite().all())}")
+
+# %% [markdown]
+# ## A loss network
+#
+# Anything that maps the same two images to the weights $w_a$, $w_b$ of Eq. (1), (B, 1, H, W) each. The paper's two add
+# up to 1 in every pixel, here by a softmax. Ordinary gradients are all that is asked of it.
+
+
+# %%
+class PixelWeights(nn.Module):
+    """G: what infrared and visible show around a pixel decides its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(2, 16, 7, padding=3), nn.GELU(), nn.Conv2d(16, 2, 7, padding=3))
+
+    def forward(self, I_a: Tensor, I_b: Tensor) -> tuple[Tensor, Tensor]:
+        w = self.net(torch.cat([I_a, I_b], 1)).softmax(1)  # (B, 2, H, W)
+        return w[:, :1], w[:, 1:]
+
+
 # %% [markdown]
 # ## Together
 #
-# The same `Trainer`, the same settings. `dataset="custom"` says that the pairs come from you. `G` could be given too.
+# The same `Trainer`, the same settings. `dataset="custom"` says that the pairs come from you. What is not given, of
+# `F`, `G` and `T`, is the paper's.
 
 # %%
 config = make_config(
     "smoke", dataset="custom", crop=48, L=5, M=3, N=12, batch=8,
     alpha=0.0, eta_F=3e-3, eta_T=3e-3, eta_G=1e-3, eta_F_prime=3e-3, eta_T_prime=3e-3,
 )  # fmt: skip
-trainer = Trainer(config, F=Blend(), T=SmallSegmenter(3), pairs=pairs)
+trainer = Trainer(config, F=Blend(), G=PixelWeights(), T=SmallSegmenter(3), pairs=pairs)
 trainer.run(progress=False)
 first, last = (
     next(r for r in rows if r["phase"] == "fusion") for rows in (trainer.history, trainer.history[::-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from tdfusion.data.filepairs import (
 )
 from tdfusion.data.images import write_png, ycbcr_to_rgb
 from tdfusion.data.ranges import Range
+from tdfusion.data.registration import Misregistered
 from tdfusion.data.stored import Stored
 from tdfusion.errors import InputError
 from tdfusion.models import FusionNet
@@ -48,6 +50,11 @@ Say = Callable[[str], object]
 
 # Peak memory of F in float32 on a CPU, measured at 640x480 and 1920x1080: 3.4 to 4 kB a pixel.
 _BYTES_PER_PIXEL = 3.5e3
+
+
+def to_stderr(sentence: str) -> None:
+    """Print a warning where it does not mix with results."""
+    print(f"tdfusion: {sentence}", file=sys.stderr)
 
 
 class PairsFailed(InputError):
@@ -136,6 +143,7 @@ def fuse_files(
     strict: bool = False,
     progress: bool = True,
     say: Say = print,
+    warn: Say | None = to_stderr,
 ) -> list[Path]:
     """Fuse pairs of files into 8-bit PNGs; a colour visible image gives a colour result.
 
@@ -153,6 +161,7 @@ def fuse_files(
         strict: stop at the first pair that cannot be fused.
         progress: a bar for more than one pair.
         say: is given the sentences that tell which range was taken.
+        warn: is given a sentence on the pairs that look misregistered, see `misregistration`; None does not look.
 
     Returns:
         The files written, without those skipped.
@@ -170,7 +179,9 @@ def fuse_files(
     if todo and range_over == "folder":
         bar = tqdm(pairs, desc="ranges", unit="pair", disable=not progress or len(pairs) < 2, leave=False)
         spans = folder_spans(readable(bar, reading), reading, taken)
-    return fuse_each(F, pairs, todo, reading, spans, taken, minmax, strict=strict, progress=progress, say=say)
+    return fuse_each(
+        F, pairs, todo, reading, spans, taken, minmax, strict=strict, progress=progress, say=say, warn=warn
+    )
 
 
 def fuse_each(
@@ -185,10 +196,12 @@ def fuse_each(
     strict: bool,
     progress: bool,
     say: Say,
+    warn: Say | None,
 ) -> list[Path]:
     """The loop of `fuse_files` over what is still to be done, with ranges and stretch decided."""
     written: list[Path] = []
     failed: list[str] = []
+    off = Misregistered()
     try:
         for pair in tqdm(todo, unit="pair", disable=not progress or len(pairs) < 2, dynamic_ncols=True):
             try:
@@ -205,6 +218,8 @@ def fuse_each(
             except OSError as error:
                 raise unwritable(pair.out, error, f"{len(written)} results were written before it") from error
             written.append(pair.out)
+            if warn:
+                off.check(f"{pair.ir.name} with {pair.vi.name}", read.ir, read.vi)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"after {len(written)} of {len(todo)} pairs; the same call goes on with the rest"
@@ -213,6 +228,9 @@ def fuse_each(
         if taken.ir:
             for sentence in taken.words():
                 say(sentence)
+        if warn:
+            for sentence in off.words():
+                warn(sentence)
     if failed:
         raise PairsFailed(failed, written, len(pairs))
     return written

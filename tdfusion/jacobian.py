@@ -29,10 +29,20 @@ def call(net: nn.Module, theta: Parameters, *arguments: object) -> Tensor:
 
 
 def directional_derivative(F: nn.Module, v: Parameters, I_a: Tensor, I_b: Tensor) -> Tensor:
-    """J v: the derivative of I_f = F(I_a, I_b; theta_F) along v, by forward mode. (B, 1, H, W)."""
+    """J v: the derivative of I_f = F(I_a, I_b; theta_F) along v, by forward mode. (B, 1, H, W).
+
+    Raises:
+        InputError: F holds an operation that has no forward-mode derivative.
+    """
     _load_forward_mode()
-    with torch.no_grad():
-        return jvp(lambda theta: call(F, theta, I_a, I_b), (values(F),), (v,))[1]
+    try:
+        with torch.no_grad():
+            return jvp(lambda theta: call(F, theta, I_a, I_b), (values(F),), (v,))[1]
+    except NotImplementedError as error:
+        raise InputError(
+            f"F ({type(F).__name__}) holds an operation without a forward-mode derivative, which the meta-step needs; "
+            f"write it out in plain tensor operations ({str(error).partition('. ')[0]})"
+        ) from error
 
 
 @functools.cache

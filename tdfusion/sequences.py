@@ -18,10 +18,21 @@ from tqdm.auto import tqdm
 from tdfusion.data.filepairs import FilePair, Match, Reading, Spans, Taken, folder_spans, planes
 from tdfusion.data.images import to_uint8
 from tdfusion.data.ranges import Range
+from tdfusion.data.registration import Misregistered
 from tdfusion.data.stored import Stored
 from tdfusion.data.video import VideoPair, VideoWriter
 from tdfusion.errors import InputError
-from tdfusion.fuse import Ends, Say, check_writable, fuse, fuse_each, fuse_planes, readable, unwritable
+from tdfusion.fuse import (
+    Ends,
+    Say,
+    check_writable,
+    fuse,
+    fuse_each,
+    fuse_planes,
+    readable,
+    to_stderr,
+    unwritable,
+)
 
 SAMPLED = 16  # frames that the ends of the common stretch are measured on
 
@@ -61,6 +72,7 @@ def fuse_sequence(
     strict: bool = False,
     progress: bool = True,
     say: Say = print,
+    warn: Say | None = to_stderr,
 ) -> list[Path]:
     """Fuse the frames of a sequence that lie as files in two folders, into 8-bit PNGs.
 
@@ -86,7 +98,9 @@ def fuse_sequence(
             bar = tqdm(whole, desc="stretch", unit="pair", disable=not progress, leave=False)
             ends = stretch_ends(F, readable(bar, reading), reading, spans)
             _say_stretch(say, ends, len(whole), len(pairs))
-    return fuse_each(F, pairs, todo, reading, spans, taken, ends, strict=strict, progress=progress, say=say)
+    return fuse_each(
+        F, pairs, todo, reading, spans, taken, ends, strict=strict, progress=progress, say=say, warn=warn
+    )
 
 
 def fuse_video(
@@ -103,6 +117,7 @@ def fuse_video(
     overwrite: bool = False,
     progress: bool = True,
     say: Say = print,
+    warn: Say | None = to_stderr,
 ) -> Path | None:
     """Fuse two videos of the same moments into one, at their frame rate, in the visible video's colour.
 
@@ -111,7 +126,7 @@ def fuse_video(
 
     Args:
         out: ``.mp4`` (H.264) or ``.mkv`` (FFV1, lossless); the whole file appears, or none.
-        F, minmax, match, ir_range, vi_range, range_over, overwrite, progress, say: as `fuse_sequence`.
+        F, minmax, match, ir_range, vi_range, range_over, overwrite, progress, say, warn: as `fuse_sequence`.
 
     Returns:
         ``out``, or None where it existed already and ``overwrite`` is False.
@@ -119,12 +134,8 @@ def fuse_video(
     Raises:
         InputError: a video is unreadable, the two differ in size, rate or number of frames, or a range does not fit.
     """
-    out, pair, reading, taken = (
-        Path(out),
-        VideoPair(Path(ir), Path(vi)),
-        Reading(ir_range, vi_range, match),
-        Taken(),
-    )
+    out, pair = Path(out), VideoPair(Path(ir), Path(vi))
+    reading, taken, off = Reading(ir_range, vi_range, match), Taken(), Misregistered()
     if out.exists() and any(out.samefile(source) for source in (pair.ir, pair.vi) if source.exists()):
         raise InputError(f"{out}: the result would take the place of its source; choose another --out")
     if out.exists() and not overwrite:
@@ -144,12 +155,19 @@ def fuse_video(
         _say_stretch(say, ends, len(chosen), count)
     try:
         with writer:
-            for stored in tqdm(pair, unit="frame", total=count, disable=not progress, dynamic_ncols=True):
-                writer.add(to_uint8(fuse_planes(F, planes(*stored, reading, spans, taken), ends)))
+            bar = tqdm(pair, unit="frame", total=count, disable=not progress, dynamic_ncols=True)
+            for number, stored in enumerate(bar, 1):
+                read = planes(*stored, reading, spans, taken)
+                writer.add(to_uint8(fuse_planes(F, read, ends)))
+                if warn:
+                    off.check(f"frame {number}", read.ir, read.vi)
     except OSError as error:
         raise unwritable(out, error, "no video was written") from error
     for sentence in taken.words():
         say(sentence)
+    if warn:
+        for sentence in off.words():
+            warn(sentence)
     return out
 
 

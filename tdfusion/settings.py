@@ -48,6 +48,10 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
             raise InputError(f'unknown setting "{name}"{hint}')
 
 
+def _number(relation: str, limit: float | None) -> str:
+    return f"a {'whole ' if isinstance(limit, int) else ''}number {relation} {limit or 0:g}"
+
+
 def _refusal(error: ValidationError) -> InputError:
     first = error.errors()[0]
     kind, more = first["type"], first.get("ctx", {})
@@ -62,8 +66,8 @@ def _refusal(error: ValidationError) -> InputError:
         "tuple_type": "two whole numbers, height and width",
         "missing": "two whole numbers, height and width",
         "too_long": "two whole numbers, height and width",
-        "greater_than": f"a number > {more.get('gt')}",
-        "greater_than_equal": f"a number >= {more.get('ge')}",
+        "greater_than": _number(">", more.get("gt")),
+        "greater_than_equal": _number(">=", more.get("ge")),
         "literal_error": f"one of {more.get('expected')}",
     }.get(kind, first["msg"])
     return InputError(f"{first['loc'][0]} = {first['input']!r}: expected {expected}")

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, get_args
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from tdfusion.config import TaskName
 from tdfusion.data.layouts import check_trainable
 from tdfusion.data.splits import named_folds
 from tdfusion.downstream.protocols import SEGFORMERS, find_protocol
 from tdfusion.errors import InputError
+from tdfusion.settings import STRICT, Count, Positive, Size, check_names, in_words, without_none
 
 ALIASES = {"ir": "infrared", "vi": "visible"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@in_words
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class DownstreamConfig:
     """What is retrained, on which images, for how long. Defaults are the paper's, as far as it gives them.
 
@@ -36,53 +39,38 @@ class DownstreamConfig:
     protocol: str = (
         "paper"  # which T, on which pairs, and the mean over classes: `tdfusion.downstream.protocols`
     )
-    fold: int | None = None  # the one that is scored, where the protocol has folds
+    fold: Count | None = None  # the one that is scored, where the protocol has folds
     root: str | None = None  # folder of the data set; SynthRoad needs none
     source: str = "infrared"  # infrared, visible, mean, max, oracle, a folder of fused images, or a file of F
     stretch: bool = True  # F's images on the full range, as the released code saves them
-    seed: int = 0  # of T's weights and of the order and augmentation of the images
-    data_seed: int = 0  # of the synthetic scenes
+    seed: Count = 0  # of T's weights and of the order and augmentation of the images
+    data_seed: Count = 0  # of the synthetic scenes
     device: str = "cpu"  # "cpu", "cuda" (every visible GPU that the engine takes), "mps"
     partial: bool = False  # open what is complete of a data set where files are missing
 
     # --- scale
-    epochs: int = 300  # Sec. 4.3
-    batch: int = 16  # not given
-    size: tuple[int, int] | None = None  # px, H W: images resized for T; None: as they are
-    train_pairs: int | None = None  # only the first ones; None: all (of drawn ones as many as the row says)
-    test_pairs: int | None = None
+    epochs: Positive = 300  # Sec. 4.3
+    batch: Positive = 16  # not given
+    size: Size | None = None  # px, H W: images resized for T; None: as they are
+    train_pairs: Positive | None = (
+        None  # only the first ones; None: all (of drawn ones as many as the row says)
+    )
+    test_pairs: Positive | None = None
 
     # --- T and its engine
-    network: dict[str, Any] = field(default_factory=dict)  # settings of SegformerConfig beside B0's
+    network: dict[str, Any] = Field(default_factory=dict)  # settings of SegformerConfig beside B0's
     weights: str | None = None  # T starts from these (see `retrain`); None: from scratch
     class_weights: bool = False  # segmentation: cross-entropy weighted by 1 / sqrt(share of the class)
     standardise: bool = False  # segmentation: T sees every image with mean 0 and deviation 1
-    engine: dict[str, Any] = field(default_factory=dict)  # TrainingArguments or ultralytics, by their names
+    engine: dict[str, Any] = Field(default_factory=dict)  # TrainingArguments or ultralytics, by their names
     predictions: bool = False  # keep what T says on the test images
 
     def __post_init__(self) -> None:
-        if self.task not in get_args(TaskName):
-            raise InputError(f'task = "{self.task}": choose one of {", ".join(get_args(TaskName))}')
         layout = check_trainable(self.dataset, self.task)
         if not str(self.dataset).endswith(".toml"):
             object.__setattr__(self, "dataset", layout.name)
         _check_fold(self.protocol, self.fold, layout.name)
         object.__setattr__(self, "source", ALIASES.get(self.source, self.source))
-        if isinstance(self.size, (list, tuple)):  # JSON and YAML have no tuples
-            object.__setattr__(self, "size", tuple(self.size))
-        for name in ("epochs", "batch", "train_pairs", "test_pairs"):
-            value = getattr(self, name)
-            if not (value is None and name.endswith("pairs")) and not (_whole(value) and value > 0):
-                raise InputError(f"{name} = {value!r}: expected a whole number > 0")
-        for name in ("seed", "data_seed"):
-            if not (_whole(getattr(self, name)) and getattr(self, name) >= 0):
-                raise InputError(f"{name} = {getattr(self, name)!r}: expected 0 or a positive whole number")
-        if self.size is not None and not (
-            isinstance(self.size, tuple)
-            and len(self.size) == 2
-            and all(_whole(s) and s > 0 for s in self.size)
-        ):
-            raise InputError(f"size = {self.size!r}: expected two whole numbers, height and width")
         if self.network and self.task == "detection":
             raise InputError("network: settings of SegFormer; detection has YOLOv8n as it is")
 
@@ -149,13 +137,8 @@ def make_downstream_config(preset: str = "smoke", **settings: Any) -> Downstream
     """
     if preset not in PRESETS:
         raise InputError(f'unknown preset "{preset}"; choose one of {", ".join(PRESETS)}')
-    known = {f.name for f in dataclasses.fields(DownstreamConfig)}
-    for name in settings:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f'; did you mean "{near[0]}"?' if near else f"; known: {', '.join(sorted(known))}"
-            raise InputError(f'unknown setting "{name}"{hint}')
-    given = {name: value for name, value in settings.items() if value is not None}
+    check_names(settings, (f.name for f in dataclasses.fields(DownstreamConfig)))
+    given = without_none(settings)
     task = given.get("task", "segmentation")
     if task not in get_args(TaskName):
         raise InputError(f'task = "{task}": choose one of {", ".join(get_args(TaskName))}')
@@ -183,9 +166,5 @@ def _check_fold(protocol: str, fold: int | None, dataset: str) -> None:
     whose = named_folds(folds)
     if dataset != whose.dataset:
         raise InputError(f"protocol {protocol}: its folds are of {whose.dataset}, not of {dataset}")
-    if not (_whole(fold) and 0 <= fold < whose.folds):
+    if fold is None or fold >= whose.folds:
         raise InputError(f"fold = {fold!r}: protocol {protocol} has folds 0 to {whose.folds - 1}; score each")
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
