@@ -29,23 +29,54 @@ from tdfusion.results.paper import format_table
 # ## The command
 #
 # ```
-# python -m benchmarks.bench_forms --device cuda --sizes 256 \
-#   --out results/bench_forms_cuda.csv
-# python -m studies.full_runs --device cuda --workers 16
+# snakemake -s studies/Snakefile -j 16 results/bench_forms_cuda.csv
+# snakemake -s studies/Snakefile -j 16 full
 # ```
 #
-# The first line measures a training step in each form (below) and takes minutes. The second one makes everything else:
+# The first line measures a training step in each form (below) and takes minutes. The second one makes everything else,
+# the matrix of runs that `studies/matrix.yaml` calls `full`:
 #
-# | stage | through | what |
+# | rule | through | what |
 # |---|---|---|
-# | train | {doc}`train` | SynthRoad, 1083 pairs of 480x640 pixels, preset `paper`; variants `paper` and `released`; segmentation and detection |
+# | train | {doc}`train` | SynthRoad, 1083 pairs of 480x640 pixels, preset `paper`; variants `paper` and `released`; segmentation and detection; the six metrics of 50 fused test pairs |
 # | judge | {doc}`downstream` | SegFormer-B0 or YOLOv8n from scratch, 300 epochs, on infrared, visible, mean, max and what every trained $\mathcal{F}$ fuses |
-# | collect | | networks, settings, provenance, scores and a row per epoch into `results/full/`, which this page shows |
+# | table | | all scores in one table; networks, settings, provenance and a row per epoch beside it in `results/full/`, which this page shows |
 #
-# Everything goes in pieces of nine minutes (`--minutes`), each from the checkpoint of the one before. Where a machine
-# is lent by the piece, `--pieces 1` stops after one, with exit status 75 while anything is left. Given again, the command
-# goes on; `--dry-run` says what is done. More seeds: `--seeds 0 1 2`. The `--workers` draw the scenes before the first
-# step, since a GPU takes a step faster than one process draws a scene.
+# `-n` says what would be run, `-j` how many processor cores may be used at once; of the jobs on a GPU one runs at a time
+# (`--resources gpu=2`: two). The `workers` of the matrix draw the scenes before the first step, since a GPU takes a step
+# faster than one process draws a scene.
+#
+# **A machine that is taken away.** The same command goes on, each run from the last checkpoint in its folder; what is
+# done is not made again. Where a machine is lent by the piece, the runs end in time by themselves: this call stops with
+# a checkpoint after about nine minutes, and says so; `--retries 20` begins as many further pieces at once.
+#
+# ```
+# snakemake -s studies/Snakefile -j 16 full --config 'full={minutes: 9}'
+# ```
+#
+# **A cluster.** Every run becomes a job with the executor plugins of Snakemake. For Slurm,
+# `pip install snakemake-executor-plugin-slurm`, put your account and partition into `studies/profiles/slurm/config.yaml`,
+# and from a file system that all nodes share:
+#
+# ```
+# snakemake -s studies/Snakefile --workflow-profile studies/profiles/slurm full --config 'full={minutes: 110}'
+# ```
+#
+# **Another matrix.** Data sets, tasks, variants, rows of Table 3, further settings and seeds multiply. A file of your own
+# beside the book's, here the ablations on MSRS, three seeds each:
+#
+# ```
+# table3:
+#   data: {MSRS: /data/MSRS}
+#   seeds: [0, 1, 2]
+#   train: {experiments: [full, I, II, III, V]}
+#   judge: {sources: [infrared, visible]}
+#   table: runs/table3/scores
+#   device: cuda
+# ```
+#
+# `snakemake -s studies/Snakefile -j 8 table3 --configfile table3.yaml` makes it. A name that there is not is refused
+# before anything runs, and so is a folder whose run had other settings.
 #
 # A machine without a network gets its packages as wheels: `pip download -r requirements.lock -d wheels` where there is
 # one, then `pip install --no-index --find-links wheels -r requirements.lock` and `pip install --no-index --no-deps
@@ -145,12 +176,8 @@ print(results.made_at("gradient_sensitivity"))
 # %% [markdown]
 # ## The runs
 #
-# *full* is the scale above. *reduced* is the same command on a processor, which proves the way and not the result:
-#
-# ```
-# python -m studies.full_runs --preset tour --set L=3 --downstream small --minutes 2 \
-#   --out runs/reduced --results results/reduced
-# ```
+# *full* is the scale above. *reduced* is the same way on a processor, `snakemake -s studies/Snakefile -j 1 reduced`, which
+# proves the way and not the result. What is stored was made by the command before this one, at the same settings.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 SCALES = ("full", "reduced")
@@ -201,7 +228,7 @@ for scale in SCALES:
     if not results.is_there(f"{scale}/downstream"):
         display(Markdown(f"**{scale}, downstream**: not run."))
         continue
-    judged = results.load(f"{scale}/downstream").query("group == ''")
+    judged = results.load(f"{scale}/downstream").query("group == '' and image == ''")
     for task, names in HEADLINE.items():
         scores = results.wide(judged[judged.task == task], "arm", "seed")[names]
         rows = [

@@ -13,7 +13,8 @@
 # experiment on synthetic road scenes with several seeds a source, and the layouts of Fig. 3 and Fig. 4 as functions.
 #
 # **What it needs.** Nothing but the library, a few seconds of CPU. The retrained networks' scores are read from
-# `results/downstream_synthroad.csv`, which `studies/downstream_synthroad.py` makes in 20 to 25 minutes on one core.
+# `results/downstream_synthroad.csv`, which takes 20 to 25 minutes on one core.
+# `snakemake -s studies/Snakefile downstream_synthroad` makes it.
 #
 # No row of Table 2 is reproduced here. That takes the labelled data sets and a GPU; the commands are at the end.
 
@@ -207,7 +208,7 @@ for task, score in (("segmentation", "IoU"), ("detection", "AP50")):
 # (for detection `results/synthroad_det`; 4 epochs of 32 fusion steps at 128 px, one seed of training; the second has 16 meta-steps per epoch). Both networks
 # have hardly begun to learn, and the two rows differ by less than their seeds do: **this page does not say whether the learned loss helps**,
 # [Section 4.4](read_44_mechanism.ipynb) asks that. Where a table says "not run", no such row exists yet;
-# `studies/downstream_synthroad.py --weights "F, w learned=FILE"` adds one.
+# a name and a file under `weights` in `studies/matrix.yaml` add one.
 #
 # ## Fig. 3: segmentation, seen
 #

@@ -14,7 +14,7 @@
 # better for the task, and if not, where is the signal lost and what brings it back.
 #
 # **What it needs.** A few seconds: it reads `results/mechanism.csv` and `results/mechanism_signal.csv`. The runs
-# behind them take some hours on one core (`python -m studies.mechanism run`, then `collect`, and
+# behind them take some hours on one core (`snakemake -s studies/Snakefile mechanism`, a job for every arm and seed, and
 # `python -m studies.mechanism_signal`). Their questions, arms and tolerances were
 # [written down before them](../book/reproduce/mechanism_plan.md).
 

@@ -4,12 +4,12 @@ Every arm is Algorithm 1 at a small scale (64x64 scenes, small networks), or a c
 is the same for all: a fresh task network trained on the arm's fused images, mean IoU on test scenes. The
 questions, arms and tolerances stand in ``book/reproduce/mechanism_plan.md``, written before the runs.
 
-    python -m studies.mechanism list
-    python -m studies.mechanism run                  # what is not done yet, one job after the other
-    python -m studies.mechanism run --only mask      # jobs whose name contains "mask"
+    snakemake -s studies/Snakefile -j 2 mechanism    # all of it; the jobs are:
+    python -m studies.mechanism scenes               # drawn once, for every job
+    python -m studies.mechanism arm "mask half" --seed 0
     python -m studies.mechanism collect              # results/mechanism.csv, its history and its maps
 
-A job leaves ``runs/mechanism/NAME.json`` when it is done, so a stopped matrix goes on where it was.
+A job leaves ``runs/mechanism/NAME, seed N.json`` when it is done, so a stopped study goes on where it was.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import argparse
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from studies.mechanism_arms import ARMS, IMAGES, SEEDS, Arm
 from studies.mechanism_parts import (
     LocalLossNet,
     MaskFusion,
@@ -39,7 +40,7 @@ from studies.mechanism_parts import (
 )
 from tdfusion.algorithm import fusion_step, meta_step, start
 from tdfusion.batches import disjoint_subsets
-from tdfusion.config import VARIANTS, Method
+from tdfusion.config import VARIANTS
 from tdfusion.data.pair import FusionBatch, MetaBatch
 from tdfusion.data.synthroad.scenes import CLASSES
 from tdfusion.downstream.judge import judge
@@ -55,85 +56,8 @@ from tdfusion.tasks.segmentation import SegmentationTask, class_weights
 ROOT = Path(__file__).resolve().parents[1]
 SCRATCH = ROOT / "runs" / "mechanism"
 RESULT = ROOT / "results" / "mechanism.csv"
-SEEDS = (0, 1, 2)
 DOWNSTREAM_STEPS = 250
 SHOWN = (1, 5, 8, 12)  # test scenes whose w_a is kept for the page
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One way to train; every number of it."""
-
-    F: str = "mask centred"  # "mask", "mask centred", "paper 8" (width 8, 1 block), "paper" (full width)
-    w: str = (
-        "learned"  # "half", "oracle", "random", "learned", "direct", or "ARM" / "ARM shuffled" of a done arm
-    )
-    G: str = "local"  # "local" or "paper" (full width)
-    method: Method = "forward"
-    alpha: float = 0.0
-    variant: str = "paper"  # of L_f and of the partition
-    G_update: str = "adam"
-    batch: int = 16
-    L: int = 10  # epochs
-    M: int = 12  # meta-steps per epoch
-    N: int = 24  # fusion steps per epoch
-    warm: int = 48  # fusion steps before the first epoch
-    eta_F: float = 3e-3
-    eta_T: float = 3e-3
-    eta_G: float = 3e-3
-    standardised: bool = True  # T's input in the loop
-    falling: bool = False  # eta_G falls to a tenth, linearly over the epochs
-    task_weight: float = 0.0  # of L_t in the loss that moves F (Exp. III of Table 3)
-
-
-PAPER = Arm(
-    F="paper", G="paper", alpha=1.0, batch=2, L=5, M=60, N=120, warm=0,
-    eta_F=1e-4, eta_T=1e-4, eta_G=1e-4, standardised=False,
-)  # fmt: skip
-SMALL = Arm(F="paper 8", batch=8)
-MASK = Arm()
-
-# In the order of their weight: a stopped matrix lacks the least.
-ARMS: dict[str, Arm] = {
-    "mask half": replace(MASK, w="half"),
-    "mask oracle": replace(MASK, w="oracle"),
-    "mask gauss-newton": replace(MASK, method="gauss_newton"),
-    "mask plain": MASK,
-    "paper": PAPER,
-    "paper half": replace(PAPER, w="half"),
-    "released": replace(PAPER, variant="released", G_update="normalised"),
-    "released half": replace(PAPER, w="half", variant="released"),
-    "direct": replace(MASK, w="direct"),
-    "mask replay": replace(MASK, w="mask gauss-newton"),
-    "mask shuffled": replace(MASK, w="mask gauss-newton shuffled"),
-    "mask random": replace(MASK, w="random"),
-    "mask plain, not centred": replace(MASK, F="mask"),
-    "mask oracle, alpha 0.1": replace(MASK, w="oracle", alpha=0.1),
-    "mask oracle, alpha 1": replace(MASK, w="oracle", alpha=1.0),
-    "mask half, alpha 1": replace(MASK, w="half", alpha=1.0),
-    "paper oracle": replace(PAPER, w="oracle"),
-    "small half": replace(SMALL, w="half"),
-    "small oracle": replace(SMALL, w="oracle"),
-    "small plain": SMALL,
-    "small oracle, three times as long": replace(SMALL, w="oracle", L=30),
-    "mask gauss-newton, not centred": replace(MASK, F="mask", method="gauss_newton"),
-    "mask oracle, alpha 0.02": replace(MASK, w="oracle", alpha=0.02),
-    "small gauss-newton": replace(SMALL, method="gauss_newton"),
-}
-# Not in the plan. "falling": added when the first seed of "mask gauss-newton" was seen to swing to its very end.
-# "not centred" with fixed weights: what the plan's arms that are not centred have to be compared with.
-# "with L_t": what a reader asks who wonders why the task must not train F itself.
-LATER: dict[str, Arm] = {
-    "mask gauss-newton, falling": replace(MASK, method="gauss_newton", falling=True),
-    "mask plain, falling": replace(MASK, falling=True),
-    "mask half, not centred": replace(MASK, F="mask", w="half"),
-    "mask oracle, not centred": replace(MASK, F="mask", w="oracle"),
-    "mask half, with L_t": replace(MASK, w="half", task_weight=1.0),
-    "small half, with L_t": replace(SMALL, w="half", task_weight=1.0),
-    "paper half, with L_t": replace(PAPER, w="half", task_weight=1.0),
-}
-ARMS |= LATER
-IMAGES = ("infrared", "visible", "mean", "max", "oracle mix")
 
 
 def build_F(name: str) -> nn.Module:
@@ -364,29 +288,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", choices=("list", "run", "collect"))
-    parser.add_argument("--only", default="", help="jobs whose name contains this")
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    add_result_options(parser, RESULT)
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("scenes")
+    arm = actions.add_parser("arm")
+    arm.add_argument("name", choices=(*IMAGES, *ARMS), metavar="NAME")
+    arm.add_argument("--seed", type=int, required=True)
+    for action in (arm, actions.add_parser("collect")):
+        add_result_options(action, RESULT)
     options = parser.parse_args()
     if options.action == "collect":
         return collect(options.out)
-    wanted = [job for job in jobs(tuple(options.seeds)) if options.only in "{}, seed {}".format(*job)]
-    if options.action == "list":
-        for job in wanted:
-            print("done " if file_of(*job).exists() else "     ", "{}, seed {}".format(*job))
-        return None
-    require_clean(options.out, options.allow_dirty)
+    if options.action == "arm":
+        require_clean(options.out, options.allow_dirty)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     keep_freed_memory()
     SCRATCH.mkdir(parents=True, exist_ok=True)
     train, test = load("train", SCRATCH), load("test", SCRATCH)
-    for name, seed in tqdm([job for job in wanted if not file_of(*job).exists()], unit="job"):
+    if options.action == "arm":
+        name, seed = options.name, options.seed
         found = (
             run_image(name, seed, train, test) if name in IMAGES else run_arm(name, seed, train, test, True)
         )
         write_text(file_of(name, seed), json.dumps(found) + "\n")
-        print(f"{name}, seed {seed}: mIoU {found['downstream']['miou']:.3f}", flush=True)
+        print(f"{name}, seed {seed}: mIoU {found['downstream']['miou']:.3f}")
     return None
 
 

@@ -26,7 +26,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from studies.mechanism import MASK, ROOT, SCRATCH, SEEDS, Run
+from studies.mechanism import ROOT, SCRATCH, Run
+from studies.mechanism_arms import MASK, SEEDS
 from studies.mechanism_parts import Scenes, load
 from tdfusion.data.synthroad.scenes import OPTIMUM
 from tdfusion.files import whole_file

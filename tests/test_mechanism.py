@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from studies import mechanism, mechanism_signal
-from studies.mechanism import MASK, Run, shuffled
+from studies.mechanism import Run, shuffled
+from studies.mechanism_arms import MASK
 from studies.mechanism_parts import LocalLossNet, MaskFusion, Scenes, region_means, weights_all
 from tdfusion import results
 from tdfusion.data.synthroad.scenes import OPTIMUM, SynthRoad, oracle_weights

@@ -1,42 +1,50 @@
-"""Studies that add to their results: what was there stays, what is new comes after it."""
+"""What studies make of their runs; and of those that add to their results, what was there stays."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from studies import downstream_synthroad, real_pairs
-from studies.downstream_synthroad import Stored
+from studies.collect import collect
+from studies.matrix import Matrix, judging_runs, read_matrices
 from tdfusion import results
 from tdfusion.downstream.config import make_downstream_config
+from tdfusion.downstream.prepare import open_split
 from tdfusion.downstream.scores import ClassScores, Scores
 
 
-def scores(seed: int) -> Scores:
-    classes = (ClassScores("road", 9, {"IoU": 0.5}), ClassScores("car", 0, {"IoU": float("nan")}))
+def test_a_judged_run_becomes_rows_and_a_picture(tmp_path, monkeypatch) -> None:
+    (run,) = judging_runs(read_matrices({"x": {"judge": {"preset": "small", "sources": ["max"]}}})["x"])
+    run = replace(run, folder=str(tmp_path))
+    nan = float("nan")
+    road, car = {"Acc": 0.5, "IoU": 0.5}, {"Acc": nan, "IoU": nan}
+    classes = (ClassScores("road", 9, road), ClassScores("car", 0, car))
     confusion = ((8, 1), (0, 0))
-    return Scores("segmentation", "SynthRoad", "max", seed, 3, {"mIoU": 0.25}, classes, confusion)
-
-
-def test_runs_are_added_one_by_one(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(downstream_synthroad, "drawn", lambda task, run: {"test-00010-day": ["01"]})
-    out = tmp_path / "downstream_synthroad.csv"
-    (tmp_path / "provenance.json").write_text(json.dumps({"commit": "abc", "seed": 0}))
-    for seed in (0, 1):
-        (tmp_path / "provenance.json").write_text(json.dumps({"commit": "abc", "seed": seed}))
-        config = make_downstream_config("small", source="max", seed=seed)
-        Stored(out).add(config, scores(seed), "max", tmp_path)  # each time read anew
-    assert Stored(out).done == {("segmentation", "max", 0), ("segmentation", "max", 1)}
-    table = results.load(out.stem, tmp_path).set_index(["seed", "group", "metric"])["value"]
-    assert table[1, "", "mIoU"] == 0.25 and table[0, "", "images"] == 3
-    assert table[1, "car", "count"] == 0 and pd.isna(table[1, "car", "IoU"])
-    assert table[0, "road taken for car", "pixels"] == 1
-    setting = results.about(out.stem, tmp_path)["settings"]["segmentation"]
-    assert "source" not in setting and setting["epochs"] == config.epochs
-    assert results.pictures(out.stem, tmp_path) == {"segmentation": {"max": {"test-00010-day": ["01"]}}}
+    Scores("segmentation", "SynthRoad", "max", 0, 3, {"mIoU": 0.25}, classes, confusion).to_json(run.last)
+    for name, about in (("config", run.config), ("provenance", {"commit": "abc", "seed": 0})):
+        (tmp_path / f"{name}.json").write_text(json.dumps(about))
+    monkeypatch.setattr(Matrix, "runs", {run.folder: run})
+    matrix = read_matrices({"x": {"table": str(tmp_path / "table"), "judge": {"sources": ["max"]}}})["x"]
+    collect(matrix, "a command")
+    table = results.load("table", tmp_path).set_index(["group", "metric"])["value"]
+    assert table["", "mIoU"] == 0.25 and table["", "images"] == 3
+    assert table["car", "count"] == 0 and pd.isna(table["car", "IoU"])
+    assert table["road taken for car", "pixels"] == 1
+    setting = results.about("table", tmp_path)["settings"]["segmentation"]
+    assert "source" not in setting and setting["epochs"] == run.config["epochs"]
+    ids = np.arange(12, dtype=np.uint8).reshape(3, 4) % 10
+    (tmp_path / "predictions").mkdir()
+    scenes = open_split(make_downstream_config("small"), "test")
+    for i in downstream_synthroad.PICTURED:
+        Image.fromarray(ids).save(tmp_path / "predictions" / f"{scenes[i].name}.png")
+    assert next(iter(downstream_synthroad.drawn(run).values())) == ["0123", "4567", "8901"]
 
 
 def test_the_data_sets_that_are_not_scored_again_keep_their_numbers(tmp_path) -> None:
