@@ -25,7 +25,7 @@ from tdfusion import results
 from tdfusion.data.synthroad.scenes import CONDITIONS, SynthRoad
 from tdfusion.explorers import FusionLens, LossLandscape, MetricPlayground, WeightsExplorer
 from tdfusion.figures.panels import visible_rgb
-from tdfusion.fuse import fuse
+from tdfusion.fusing import fuse
 from tdfusion.models import FusionNet
 
 F = FusionNet.from_file(results.run("tour").folder / "F.safetensors")

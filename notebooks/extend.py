@@ -28,7 +28,7 @@ from tdfusion.data.pair import Batch, Pair
 from tdfusion.data.readers import PairDataset
 from tdfusion.data.verify import verify
 from tdfusion.figures.panels import history_curves, image_row
-from tdfusion.fuse import fuse
+from tdfusion.fusing import fuse
 from tdfusion.jacobian import directional_derivative, values
 from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.train import Trainer

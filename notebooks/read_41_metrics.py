@@ -36,7 +36,7 @@ from tdfusion.data.synthroad.scenes import SynthRoad, oracle_weights
 from tdfusion.errors import InputError
 from tdfusion.evaluate import BASELINES, fuse_baseline
 from tdfusion.figures.panels import image_row
-from tdfusion.fuse import stretch
+from tdfusion.fusing import stretch
 from tdfusion.metrics import METRICS, all_metrics, measure, ssim, vif
 from tdfusion.results.paper import format_table, paper_table
 
@@ -247,7 +247,7 @@ display(Markdown(format_table(("convention", *METRICS), rows)))
 # **Paper versus released code.** The paper does not mention it; the released test code stretches every fused image
 # to the full range, from its own minimum to its own maximum, before it is saved and scored.
 #
-# ```{libcode} tdfusion.fuse.stretch
+# ```{libcode} tdfusion.fusing.stretch
 # :nodoc:
 # ```
 #

@@ -30,7 +30,7 @@ from tdfusion.data.images import to_uint8
 from tdfusion.data.synthroad.scenes import BOX_CLASSES, SynthRoad
 from tdfusion.evaluate import BASELINES, fuse_baseline
 from tdfusion.figures.fusion import fig2_layout
-from tdfusion.fuse import fuse
+from tdfusion.fusing import fuse
 from tdfusion.metrics import METRICS, measure
 from tdfusion.models import FusionNet
 from tdfusion.results.paper import format_table, paper_table

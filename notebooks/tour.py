@@ -40,7 +40,7 @@ import torch
 from tdfusion.config import make_config
 from tdfusion.data.readers import open_dataset
 from tdfusion.figures.panels import history_curves, image_row, visible_rgb
-from tdfusion.fuse import fuse
+from tdfusion.fusing import fuse
 from tdfusion.runs.parameters import check_parameters
 from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.train import Trainer

@@ -29,7 +29,7 @@ from tdfusion.data.images import read_gray, read_visible, write_png
 from tdfusion.errors import InputError
 from tdfusion.evaluate import Summary, evaluate_folder
 from tdfusion.files import list_images
-from tdfusion.fuse import fuse, stretch
+from tdfusion.fusing import fuse, stretch
 from tdfusion.models import FusionNet
 from tdfusion.results import about, load, save, tidy
 from tdfusion.runs.memory import keep_freed_memory

@@ -10,11 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tdfusion.algorithm import State, fusion_step, meta_step
     from tdfusion.config import TrainConfig, make_config
     from tdfusion.data import SynthRoad, open_dataset
     from tdfusion.errors import InputError
     from tdfusion.evaluate import evaluate_folder
-    from tdfusion.fuse import fuse_files, match_pairs
+    from tdfusion.fusing import fuse, fuse_files, match_pairs
     from tdfusion.losses import fusion_loss
     from tdfusion.meta import meta_gradient
     from tdfusion.metrics import all_metrics, measure
@@ -27,17 +28,21 @@ _HOME = {
     "FusionNet": "models",
     "InputError": "errors",
     "LossNet": "models",
+    "State": "algorithm",
     "SynthRoad": "data",
     "TrainConfig": "config",
     "Trainer": "train",
     "all_metrics": "metrics",
     "evaluate_folder": "evaluate",
-    "fuse_files": "fuse",
+    "fuse": "fusing",
+    "fuse_files": "fusing",
     "fusion_loss": "losses",
+    "fusion_step": "algorithm",
     "make_config": "config",
-    "match_pairs": "fuse",
+    "match_pairs": "fusing",
     "measure": "metrics",
     "meta_gradient": "meta",
+    "meta_step": "algorithm",
     "open_dataset": "data",
 }
 
@@ -45,18 +50,22 @@ __all__ = [
     "FusionNet",
     "InputError",
     "LossNet",
+    "State",
     "SynthRoad",
     "TrainConfig",
     "Trainer",
     "__version__",
     "all_metrics",
     "evaluate_folder",
+    "fuse",
     "fuse_files",
     "fusion_loss",
+    "fusion_step",
     "make_config",
     "match_pairs",
     "measure",
     "meta_gradient",
+    "meta_step",
     "open_dataset",
 ]
 

@@ -22,7 +22,7 @@ from tdfusion.data.registration import Misregistered
 from tdfusion.data.stored import Stored
 from tdfusion.data.video import VideoPair, VideoWriter
 from tdfusion.errors import InputError
-from tdfusion.fuse import (
+from tdfusion.fusing import (
     Ends,
     Say,
     check_writable,
@@ -76,12 +76,12 @@ def fuse_sequence(
 ) -> list[Path]:
     """Fuse the frames of a sequence that lie as files in two folders, into 8-bit PNGs.
 
-    As `tdfusion.fuse.fuse_files`, but one range is taken for all frames, and all results are stretched by the same
+    As `tdfusion.fusing.fuse_files`, but one range is taken for all frames, and all results are stretched by the same
     ends, measured on up to 16 frames before the first is written. Values beyond them are clipped. The ends depend
     on the sources alone, so that a call that resumes takes the same.
 
     Raises:
-        InputError, PairsFailed: as `tdfusion.fuse.fuse_files`; also where the frames are of several kinds.
+        InputError, PairsFailed: as `tdfusion.fusing.fuse_files`; also where the frames are of several kinds.
     """
     pairs, taken = list(pairs), Taken()
     reading = Reading(ir_range, vi_range, match, page)

@@ -30,7 +30,7 @@ from tdfusion.downstream.prepare import open_split, prepare
 from tdfusion.downstream.protocols import SEGFORMERS
 from tdfusion.errors import InputError
 from tdfusion.evaluate.folders import fuse_baseline
-from tdfusion.fuse import fuse_files, match_pairs
+from tdfusion.fusing import fuse_files, match_pairs
 from tdfusion.models import FusionNet
 from tdfusion.weights import write_safetensors
 

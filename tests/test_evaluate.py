@@ -28,7 +28,7 @@ from tdfusion.evaluate import (
     evaluate_folders,
     fuse_baseline,
 )
-from tdfusion.fuse import fuse_files, match_pairs
+from tdfusion.fusing import fuse_files, match_pairs
 from tdfusion.metrics import METRICS, UndefinedMetricWarning, all_metrics, entropy, resolve
 from tdfusion.models import FusionNet
 from tdfusion.results.paper import format_table, paper_table

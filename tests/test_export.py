@@ -17,7 +17,7 @@ from tdfusion.commands.main import main
 from tdfusion.data.images import to_uint8
 from tdfusion.errors import InputError
 from tdfusion.export import export_onnx, largest_difference
-from tdfusion.fuse import fuse, fuse_files, match_pairs
+from tdfusion.fusing import fuse, fuse_files, match_pairs
 from tdfusion.models import FusionNet, LossNet
 from tdfusion.weights import write_safetensors
 

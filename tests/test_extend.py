@@ -11,7 +11,7 @@ from tdfusion.config import make_config
 from tdfusion.data.pair import Batch
 from tdfusion.data.synthroad.scenes import SynthRoad
 from tdfusion.errors import InputError
-from tdfusion.fuse import fuse
+from tdfusion.fusing import fuse
 from tdfusion.models import FusionNet, LossNet
 from tdfusion.train import Trainer
 

@@ -10,7 +10,7 @@ from PIL import Image
 from tdfusion.commands.main import main
 from tdfusion.data.images import read_gray, read_image, read_visible, rgb_to_ycbcr, write_png, ycbcr_to_rgb
 from tdfusion.errors import InputError
-from tdfusion.fuse import fuse, fuse_files, match_pairs, stretch
+from tdfusion.fusing import fuse, fuse_files, match_pairs, stretch
 from tdfusion.models import FusionNet
 from tdfusion.weights import write_safetensors
 

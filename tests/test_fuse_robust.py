@@ -24,7 +24,7 @@ from tdfusion.commands.main import build_parser, main
 from tdfusion.data.filepairs import FilePair, read_pair_files
 from tdfusion.data.images import read_gray, read_image
 from tdfusion.errors import InputError
-from tdfusion.fuse import PairsFailed, fuse, fuse_files, match_pairs
+from tdfusion.fusing import PairsFailed, fuse, fuse_files, match_pairs
 from tdfusion.models import FusionNet
 from tdfusion.sequences import fuse_sequence
 from tdfusion.weights import write_safetensors
@@ -278,7 +278,9 @@ def test_the_python_of_the_page_runs(tmp_path, monkeypatch) -> None:
     for opens in ("from_file", "from_pretrained"):
         monkeypatch.setattr(FusionNet, opens, lambda *_: Mean())
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    exec("\n".join(block for block in blocks if "push_to_hub" not in block), {})  # tested with the hub replaced
+    exec(
+        "\n".join(block for block in blocks if "push_to_hub" not in block), {}
+    )  # tested with the hub replaced
     assert read_image(tmp_path / "fused" / "thermal.png").shape == (3, 12, 14)
     assert (
         read_image(tmp_path / "fused.png") - read_image(tmp_path / "fused" / "thermal.png")

@@ -29,7 +29,7 @@ ORDER = [
     ["runs", "algorithm"],
     ["batches"],
     ["train"],
-    ["metrics", "fuse", "export"],
+    ["metrics", "fusing", "export"],
     ["sequences"],
     ["results"],
     ["evaluate", "downstream"],

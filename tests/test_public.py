@@ -52,7 +52,7 @@ def test_importing_tdfusion_imports_neither_torch_nor_numpy() -> None:
 
 
 def test_modules_and_names_live_side_by_side() -> None:
-    """`tdfusion.fuse` is the module, whichever is imported first: no name of the face is a module's."""
+    """No name of the face is a module's: else it would mean one or the other, by what was imported first."""
     modules = {path.stem for path in Path(tdfusion.__file__).parent.iterdir()}
     assert not modules & set(tdfusion._HOME)
 

@@ -23,7 +23,7 @@ from tdfusion.data.ranges import Range
 from tdfusion.data.synthroad.scenes import SynthRoad
 from tdfusion.data.video import VideoWriter, read_frames
 from tdfusion.errors import InputError
-from tdfusion.fuse import fuse_files, match_pairs
+from tdfusion.fusing import fuse_files, match_pairs
 from tdfusion.models import FusionNet
 from tdfusion.sequences import fuse_sequence, fuse_video, sampled
 from tdfusion.weights import write_safetensors

@@ -7,7 +7,7 @@ from pathlib import Path
 from tdfusion.data.synthroad.scenes import SynthRoad
 from tdfusion.figures.panels import image_row, visible_rgb
 from tdfusion.files import whole_file
-from tdfusion.fuse import fuse
+from tdfusion.fusing import fuse
 from tdfusion.models import FusionNet
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -121,7 +121,7 @@ def _fuse_video(arguments: argparse.Namespace, settings: dict[str, Any]) -> int:
 
 
 def _fuse_images(arguments: argparse.Namespace, settings: dict[str, Any]) -> int:
-    from tdfusion.fuse import PairsFailed, fuse_files, match_pairs
+    from tdfusion.fusing import PairsFailed, fuse_files, match_pairs
     from tdfusion.sequences import fuse_sequence
 
     pairs = match_pairs(arguments.ir, arguments.vi, arguments.out)

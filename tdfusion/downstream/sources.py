@@ -16,7 +16,7 @@ from tdfusion.downstream.config import ALIASES
 from tdfusion.errors import InputError
 from tdfusion.evaluate.folders import BASELINES, fuse_baseline
 from tdfusion.files import images_by_stem
-from tdfusion.fuse import fuse
+from tdfusion.fusing import fuse
 from tdfusion.models import FusionNet
 
 _WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
@@ -41,7 +41,7 @@ def open_source(text: str, *, stretch: bool = True, device: str = "cpu") -> Imag
         text: ``infrared`` (``ir``), ``visible`` (``vi``), ``mean``, ``max``; ``oracle``, which SynthRoad alone
             has; a folder of fused images named like the pairs (or with folders ``train`` and ``test`` of
             them); or a file of F's weights (``.safetensors`` of this project, ``.pth`` of the authors).
-        stretch: F's images on the full range, as `tdfusion.fuse.fuse`.
+        stretch: F's images on the full range, as `tdfusion.fusing.fuse`.
         device: on which F runs.
 
     Raises:

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 from tdfusion.data.images import to_uint8
 from tdfusion.data.readers import PairDataset
 from tdfusion.evaluate.scores import Evaluation, Row
-from tdfusion.fuse import fuse
+from tdfusion.fusing import fuse
 from tdfusion.metrics import Convention, measure, resolve
 
 
@@ -23,7 +23,7 @@ def evaluate_network(
 ) -> Evaluation:
     """The six metrics of F's images, a row per pair.
 
-    Images are stretched and rounded to 8 bits before they are scored, as `tdfusion.fuse.fuse_files` writes
+    Images are stretched and rounded to 8 bits before they are scored, as `tdfusion.fusing.fuse_files` writes
     them.
 
     Args:

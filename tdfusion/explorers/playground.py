@@ -19,7 +19,7 @@ from tdfusion.explorers.controls import Choice
 from tdfusion.explorers.planes import check_image, check_pairs, plane
 from tdfusion.explorers.widget import Explorer
 from tdfusion.figures.panels import as_array
-from tdfusion.fuse import stretch
+from tdfusion.fusing import stretch
 from tdfusion.metrics import METRICS, measure
 
 DEGRADATIONS: dict[str, tuple[tuple[float, ...], str]] = {
