@@ -524,7 +524,7 @@ print(f"entries of G: {g.numel():,}; exactly 0 before the step: {(old == 0).sum(
 # of {py:class}`tdfusion.config.TrainConfig`). It keeps $\theta_{\mathcal{T}'}$ in memory, and it does not carry the side
 # effect on $\mathcal{T}$'s running averages: its $\mathcal{T}'$ takes the step that Adam *would* take.
 #
-# ```{libcode} tdfusion.meta.NormalisedGradient
+# ```{libcode} tdfusion.algorithm.NormalisedGradient
 # :nodoc:
 # ```
 #

@@ -2,7 +2,7 @@
 
 The paper's line numbers stand beside the code. Everything is a number or a batch; where batches come from is
 `tdfusion.batches`, how a run is kept, stopped and resumed is `tdfusion.train`. Table 3's experiments are
-arguments of these functions, see `tdfusion.config.EXPERIMENTS`.
+arguments of these functions, see ``tdfusion.config.EXPERIMENTS``.
 """
 
 from __future__ import annotations

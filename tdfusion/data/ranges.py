@@ -208,7 +208,7 @@ def describe(role: str, taken: Sequence[tuple[Levels, Span]]) -> list[str]:
 
 
 def count_notes(role: str, notes: Iterable[str]) -> list[str]:
-    """`Stored.notes` of many images, each once with the number of images that it holds for."""
+    """``Stored.notes`` of many images, each once with the number of images that it holds for."""
     counts = Counter(notes).items()
     return [f"{role}: {note}" + (f" ({count} images)" if count > 1 else "") for note, count in counts]
 

@@ -21,7 +21,7 @@ class Split:
     """A named part of a data set.
 
     Attributes:
-        name: as given to `open_dataset`.
+        name: as given to `tdfusion.data.readers.open_dataset`.
         folder: what ``{split}`` stands for in the folder patterns.
         count: pairs in the complete split.
         listed: True where the paper's own list of names chooses the pairs from the folder.

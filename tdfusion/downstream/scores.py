@@ -100,7 +100,7 @@ class Scores:
         return format_table(("class", _COUNTED[self.task], *columns), rows)
 
     def rows(self, arm: str) -> Iterator[dict[str, Any]]:
-        """For `tdfusion.results.save`: the means, each class, and of segmentation the pixels of each confusion."""
+        """For `tdfusion.results.table.save`: means, each class, and of segmentation the pixels of each confusion."""
         common = {"data": self.dataset, "arm": arm, "task": self.task, "seed": self.seed}
         yield common | {"values": self.values | {"images": self.images}}
         for c in self.classes:

@@ -56,7 +56,7 @@ def evaluate_folder(
         method: what the rows are called; None takes the folder's name.
         match: for one view at two resolutions (RoadScene), as the images were fused: "ir" resizes the
             visible image to the infrared one, "vi" the other way round; "none" asks for equal sizes.
-        metrics: names of `tdfusion.metrics.TABLE`; the six of Table 1 if nothing is said.
+        metrics: names of ``tdfusion.metrics.TABLE``; the six of Table 1 if nothing is said.
         dataset: name of the data for `tdfusion.evaluate.compare.compare`, as in the paper's tables (MSRS,
             FMB, M3FD, LLVIP) or your own.
         with_baselines: also score infrared, visible, mean and max of each pair, as every table should show.

@@ -138,7 +138,7 @@ class Evaluation:
         return [self.summary(method, group) for group in ("", *self.groups) for method in self.methods]
 
     def table(self, format: Format = "markdown", against: str | None = None) -> str:
-        """Means and standard deviations, paired differences, and what was left out; see `format_evaluation`."""
+        """Means and standard deviations, paired differences, and what was left out; see ``format_evaluation``."""
         return format_evaluation(self, format, against)
 
     def to_csv(self, path: str | Path) -> None:

@@ -64,7 +64,7 @@ class Pretrained(PyTorchModelHubMixin):
 
         Args:
             repo_id: "owner/name".
-            model_card_kwargs: what the card says; all of `tdfusion.pretrained.card.FACTS`.
+            model_card_kwargs: what the card says; all of ``tdfusion.pretrained.card.FACTS``.
             **hub: ``private``, ``token``, ``branch``, ``commit_message`` and others of ``PyTorchModelHubMixin``.
 
         Returns:
