@@ -19,4 +19,4 @@ def test_examples_give_what_they_say(file) -> None:
 
 
 def test_the_main_functions_have_one() -> None:
-    assert {"config", "fuse", "models", "readers", "scenes"} <= {file.stem for file in FILES}
+    assert {"config", "fusing", "models", "readers", "scenes"} <= {file.stem for file in FILES}
