@@ -1,4 +1,4 @@
-"""Draw book/images/cover.png: a SynthRoad test scene fused by the network of results/tour."""
+"""Draw book/images/cover.png: a SynthRoad test scene fused by the F that the package carries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCENE = 1
 
 
 def main() -> None:
-    F = FusionNet.from_file(ROOT / "results" / "tour" / "F.safetensors")
+    F = FusionNet.from_pretrained()
     pair = SynthRoad(split="test", length=32, size=(240, 320), seed=0)[SCENE]
     panels = {
         "infrared": pair.ir,

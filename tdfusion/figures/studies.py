@@ -7,13 +7,16 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
+from tdfusion.extras import extra
 from tdfusion.figures.panels import as_array
+
+with extra("book", "tables of results"):
+    import pandas as pd
 
 REGIONS = {"infrared": "#b35806", "visible": "#542788"}
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from tdfusion.errors import InputError
+from tdfusion.extras import extra
 from tdfusion.results.table import FOLDER
+
+with extra("book", "tables of results"):
+    import pandas as pd
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import pandas as pd
+
+from tdfusion.extras import extra
+
+with extra("book", "tables of results"):
+    import pandas as pd
 
 GAIN, MOVE, CEILING = 0.02, 0.05, 0.03  # mIoU on average; difference of w_a; mIoU in every seed
 SEEDS = 3

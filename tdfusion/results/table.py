@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from tdfusion.errors import InputError
+from tdfusion.extras import extra
 from tdfusion.files import whole_file, write_text
+
+with extra("book", "tables of results"):
+    import pandas as pd
 
 FOLDER = Path(__file__).resolve().parents[2] / "results"
 KEYS = ("study", "data", "arm", "task", "group", "image", "seed", "metric")
