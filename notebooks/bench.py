@@ -281,16 +281,16 @@ print(
 # the CPU, each in a process of its own, in turn. Above 1, onnxruntime is the faster one.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-export = results.wide(results.load("bench_export"), "arm", "group").set_index("arm")
+export = results.wide(results.load("bench_export"), "arm")
 where, setting = results.provenance_of("bench_export")[0], results.about("bench_export")["settings"]
 rows = [
     (side, f"{row['seconds']:.3f} s", f"{row['seconds, lower quartile']:.3f} to {row['seconds, upper quartile']:.3f} s", f"{row['peak_MB']:.0f} MB")
     for side, row in export.loc[["PyTorch", "onnxruntime"]].iterrows()
 ]  # fmt: skip
 display(Markdown(format_table(("", "median", "quartiles", "peak memory"), rows)))
-both = export[export["times_faster"].notna()].iloc[0]
+both = export.loc[""]
 print(
-    f"{both['group']}, {setting['threads']} threads, {setting['rounds']} rounds: onnxruntime {where['onnxruntime']} is "
+    f"480x640, {setting['threads']} threads, {setting['rounds']} rounds: onnxruntime {where['onnxruntime']} is "
     f"{both['times_faster']:.2f} times as fast\n(quartiles {both['times_faster, lower quartile']:.2f} to "
     f"{both['times_faster, upper quartile']:.2f}), largest difference {both['largest_difference']:.0e}; load average of "
     f"the machine {where['load_average']:.1f}"
