@@ -24,9 +24,10 @@ from tdfusion.commands.settings import read_setting
 from tdfusion.config import TaskName, Variant, make_config
 from tdfusion.downstream.config import make_downstream_config
 from tdfusion.errors import InputError
+from tdfusion.evaluate.scores import BASELINES
 from tdfusion.settings import STRICT, Count, Positive, Rate, in_words, without_none
 
-PLAIN = ("infrared", "visible", "mean", "max", "oracle")
+PLAIN = (*BASELINES, "oracle")
 UNNAMED = ("SynthRoad", "full", "plain")  # what a folder's name leaves out
 MOVABLE = ("device", "workers", "root", "snapshots")  # settings that change no number of a run
 LEAVES_LAST = {"train": "metrics.csv", "downstream": "scores.json"}

@@ -118,7 +118,6 @@ class Plain(torch.nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
-        self.on = torch.nn.Parameter(torch.zeros(()))  # says which device
 
     def forward(self, I_a: Tensor, I_b: Tensor) -> Tensor:
         a, b = ((image[0, 0] * 255).round().to(torch.uint8).numpy() for image in (I_a, I_b))

@@ -47,6 +47,7 @@ __all__ = [
 
 Ends = tuple[float, float]
 Say = Callable[[str], object]
+RangeOver = Literal["image", "folder"]
 
 # Peak memory of F in float32 on a CPU, measured at 640x480 and 1920x1080: 3.4 to 4 kB a pixel.
 _BYTES_PER_PIXEL = 3.5e3
@@ -109,7 +110,7 @@ def fuse(F: nn.Module, ir: Tensor, vi: Tensor, minmax: bool | Ends = True) -> Te
         raise InputError(
             f"infrared {size_words(ir)} and visible {size_words(vi)} differ in size; register them first"
         )
-    device = next(F.parameters()).device
+    device = next(F.parameters(), ir).device  # a rule without parameters is an F too
     _check_memory(F, ir, device)
     try:
         I_f = F(ir[None].to(device), vi[None].to(device))  # (1, 1, H, W)
@@ -137,7 +138,7 @@ def fuse_files(
     match: Match = "none",
     ir_range: str | Range = "auto",
     vi_range: str | Range = "auto",
-    range_over: Literal["image", "folder"] = "image",
+    range_over: RangeOver = "image",
     page: int | None = None,
     overwrite: bool = False,
     strict: bool = False,
@@ -172,16 +173,30 @@ def fuse_files(
     """
     pairs, taken = list(pairs), Taken()
     reading = Reading(ir_range, vi_range, match, page)
-    todo = [pair for pair in pairs if overwrite or not pair.out.exists()]
-    if todo:
-        check_writable(todo[0].out)
-    spans: Spans = (None, None)
-    if todo and range_over == "folder":
-        bar = tqdm(pairs, desc="ranges", unit="pair", disable=not progress or len(pairs) < 2, leave=False)
-        spans = folder_spans(readable(bar, reading), reading, taken)
+    todo, spans = begin(pairs, reading, taken, range_over, overwrite=overwrite, progress=progress)
     return fuse_each(
         F, pairs, todo, reading, spans, taken, minmax, strict=strict, progress=progress, say=say, warn=warn
     )
+
+
+def begin(
+    pairs: Sequence[FilePair],
+    reading: Reading,
+    taken: Taken,
+    range_over: RangeOver,
+    *,
+    overwrite: bool,
+    progress: bool,
+) -> tuple[list[FilePair], Spans]:
+    """What is still to be done, after a try to write there, and the ranges of the whole folder where asked for."""
+    todo = [pair for pair in pairs if overwrite or not pair.out.exists()]
+    if not todo:
+        return [], (None, None)
+    check_writable(todo[0].out)
+    if range_over == "image":
+        return todo, (None, None)
+    bar = tqdm(pairs, desc="ranges", unit="pair", disable=not progress or len(pairs) < 2, leave=False)
+    return todo, folder_spans(readable(bar, reading), reading, taken)
 
 
 def fuse_each(

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from torch import nn
@@ -24,7 +23,9 @@ from tdfusion.data.video import VideoPair, VideoWriter
 from tdfusion.errors import InputError
 from tdfusion.fusing import (
     Ends,
+    RangeOver,
     Say,
+    begin,
     check_writable,
     fuse,
     fuse_each,
@@ -66,7 +67,7 @@ def fuse_sequence(
     match: Match = "none",
     ir_range: str | Range = "auto",
     vi_range: str | Range = "auto",
-    range_over: Literal["image", "folder"] = "folder",
+    range_over: RangeOver = "folder",
     page: int | None = None,
     overwrite: bool = False,
     strict: bool = False,
@@ -85,19 +86,13 @@ def fuse_sequence(
     """
     pairs, taken = list(pairs), Taken()
     reading = Reading(ir_range, vi_range, match, page)
-    todo = [pair for pair in pairs if overwrite or not pair.out.exists()]
-    spans: Spans = (None, None)
+    todo, spans = begin(pairs, reading, taken, range_over, overwrite=overwrite, progress=progress)
     ends: bool | Ends = minmax
-    if todo:
-        check_writable(todo[0].out)
+    if todo and minmax:
         whole = [pairs[i] for i in sampled(len(pairs))]
-        if range_over == "folder":
-            bar = tqdm(pairs, desc="ranges", unit="pair", disable=not progress, leave=False)
-            spans = folder_spans(readable(bar, reading), reading, taken)
-        if minmax:
-            bar = tqdm(whole, desc="stretch", unit="pair", disable=not progress, leave=False)
-            ends = stretch_ends(F, readable(bar, reading), reading, spans)
-            _say_stretch(say, ends, len(whole), len(pairs))
+        bar = tqdm(whole, desc="stretch", unit="pair", disable=not progress, leave=False)
+        ends = stretch_ends(F, readable(bar, reading), reading, spans)
+        _say_stretch(say, ends, len(whole), len(pairs))
     return fuse_each(
         F, pairs, todo, reading, spans, taken, ends, strict=strict, progress=progress, say=say, warn=warn
     )
@@ -113,7 +108,7 @@ def fuse_video(
     match: Match = "none",
     ir_range: str | Range = "auto",
     vi_range: str | Range = "auto",
-    range_over: Literal["image", "folder"] = "folder",
+    range_over: RangeOver = "folder",
     overwrite: bool = False,
     progress: bool = True,
     say: Say = print,

@@ -113,6 +113,15 @@ def test_a_crash_while_writing_leaves_no_file(tmp_path, monkeypatch) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_rule_without_parameters_is_an_F() -> None:
+    class Largest(torch.nn.Module):
+        def forward(self, I_a, I_b):
+            return torch.maximum(I_a, I_b)
+
+    ir, vi = torch.rand(2, 1, 6, 7)
+    assert torch.equal(fuse(Largest(), ir, vi, minmax=False), torch.maximum(ir, vi))
+
+
 def command(*words: object) -> int:
     return main([str(word) for word in words])
 
