@@ -17,7 +17,7 @@ from tdfusion.errors import InputError
 from tdfusion.files import whole_file
 from tdfusion.results.table import COLUMNS
 from tdfusion.runs import provenance
-from tdfusion.runs.provenance import Provenance, require_clean
+from tdfusion.runs.provenance import Provenance, command_line, require_clean
 
 RESULTS = ROOT / "results"
 FILES = sorted(p.relative_to(RESULTS) for p in RESULTS.rglob("*") if p.is_file() and p.name != "index.json")
@@ -173,3 +173,9 @@ def test_a_folder_that_is_no_checkout_writes_no_result(tmp_path, monkeypatch) ->
     monkeypatch.setattr(provenance, "_ROOT", tmp_path)
     with pytest.raises(InputError, match="no git checkout"):
         require_clean(tmp_path / "results" / "new.csv")
+
+
+def test_a_recorded_command_has_no_path_of_this_machine(monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["x", "score", "--root", str(ROOT.parent / "pairs" / "msrs"), "--seed=1"])
+    words = command_line().split()
+    assert words[-4:] == ["score", "--root", "../pairs/msrs", "--seed=1"]

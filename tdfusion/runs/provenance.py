@@ -91,11 +91,15 @@ def add_result_options(parser: argparse.ArgumentParser, out: Path) -> None:
 
 
 def command_line() -> str:
-    """The command that started this process, as a reader would type it."""
+    """The command that started this process, as a reader would type it in the root of the repository.
+
+    A path of this machine is said from there, and never as a whole.
+    """
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     program = ["-m", spec.name] if spec is not None else [Path(sys.argv[0]).name]
-    return shlex.join(["python", *program, *sys.argv[1:]])
+    words = [os.path.relpath(word, _ROOT) if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return shlex.join(["python", *program, *words])
 
 
 def hardware() -> str:
