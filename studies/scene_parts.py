@@ -1,4 +1,4 @@
-"""Pieces of the mechanism study: scenes in memory, small networks, regions."""
+"""Pieces of the studies on known scenes: scenes in memory, small networks, regions."""
 
 from __future__ import annotations
 
