@@ -12,9 +12,9 @@ class Arm:
     """One way to train; every number of it."""
 
     F: str = "mask centred"  # "mask", "mask centred", "paper 8" (width 8, 1 block), "paper" (full width)
-    w: str = (
-        "learned"  # "half", "oracle", "random", "learned", "direct", or "ARM" / "ARM shuffled" of a done arm
-    )
+    # "half", "oracle", "learned", "direct" (G trained as the mix), "random" or another rule of
+    # `studies.plain_weights`, or "ARM" / "ARM shuffled" of a done arm
+    w: str = "learned"
     G: str = "local"  # "local" or "paper" (full width)
     method: Method = "forward"
     alpha: float = 0.0

@@ -20,7 +20,8 @@ from tdfusion.downstream.protocols import SEGFORMERS
 from tdfusion.errors import InputError
 from tdfusion.losses import fusion_loss
 from tdfusion.models import FusionNet, LossNet, MixNet
-from tdfusion.tasks.segmentation import SegmentationTask, class_weights
+from tdfusion.tasks.dense import class_weights
+from tdfusion.tasks.segmentation import SegmentationTask
 
 
 def build_F(name: str) -> nn.Module:
