@@ -25,7 +25,11 @@ def contrast(I_a: Tensor, I_b: Tensor, seed: int) -> Tensor:
 
 def edges(I_a: Tensor, I_b: Tensor, seed: int) -> Tensor:
     """The share of infrared in the strength of the edges, the mean of Sobel's in 5x5 pixels."""
-    return _share(*(_blurred(sobel(x).norm(dim=1, keepdim=True), 5) for x in (I_a, I_b)))
+    strength = (
+        sobel(nnf.pad(x, (1, 1, 1, 1), mode="replicate"))[..., 1:-1, 1:-1].norm(dim=1, keepdim=True)
+        for x in (I_a, I_b)  # padded, since the rim of an image is no edge of it
+    )
+    return _share(*(_blurred(x, 5) for x in strength))
 
 
 def blobs(I_a: Tensor, I_b: Tensor, seed: int) -> Tensor:
