@@ -2,9 +2,12 @@
 
 Both are built from Restormer blocks (Zamir et al., CVPR 2022). F has the architecture of ReFusion
 (reference [5] of the paper). No convolution has a bias. Written from the published description for
-speed on any device; three choices make the difference, and none changes the function:
+speed on any device; five choices make the difference, and none changes the function:
 
 * channels-last memory throughout, so that 1x1 convolutions and layer norm read pixels in order;
+* 1x1 convolutions are products of matrices, pixels by channels;
+* parts of a result that go different ways (q, k, v; gate and value) are convolved apart, since the gradients of
+  chunks of one tensor would be joined again, a copy of all of it;
 * attention through the C x C Gram matrix of queries and keys: the l2 norms along the pixels are
   folded into it, so no normalised copy of q or k is ever written;
 * the attention and the 1x1 output projection merged into one C x C matrix per image.
@@ -27,8 +30,27 @@ from tdfusion.weights import read_released, read_safetensors
 HEADS = 8
 
 
-def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
+class PixelLinear(nn.Conv2d):
+    """1x1 convolution without bias, (B, C, H, W) -> (B, C', H, W), with the parameters of one."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pixel_linear(x, self.weight)
+
+
+def pixel_linear(x: Tensor, weight: Tensor) -> Tensor:
+    """(B, C, H, W) by a weight (C', C, 1, 1) -> (B, C', H, W), channels-last if ``x`` is."""
+    return nnf.linear(x.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
+
+
+def parts(x: Tensor, point: PixelLinear, depth: nn.Conv2d, n: int) -> list[Tensor]:
+    """The n chunks of ``depth(point(x))`` along the channels, each computed for itself."""
+    return [
+        nnf.conv2d(pixel_linear(x, across), along, padding=1, groups=len(along))
+        for across, along in zip(point.weight.chunk(n), depth.weight.chunk(n))
+    ]
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -46,7 +68,9 @@ class PixelLayerNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # a view if channels-last
 
 
-def channel_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor, projection: nn.Conv2d) -> Tensor:
+def channel_attention(
+    q: Tensor, k: Tensor, v: Tensor, temperature: Tensor, projection: PixelLinear
+) -> Tensor:
     """Transposed (channel-to-channel) attention of Restormer, and its output projection.
 
     Per head: ``softmax(q k^T * temperature) v`` with q and k l2-normalised along the pixels.
@@ -81,11 +105,11 @@ class QKV(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.point = conv1x1(width, 3 * width)
+        self.point = PixelLinear(width, 3 * width)
         self.depth = depthwise3x3(3 * width)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.depth(self.point(x)).chunk(3, dim=1)
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return parts(x, self.point, self.depth, 3)
 
 
 class MDTA(nn.Module):
@@ -95,7 +119,7 @@ class MDTA(nn.Module):
         super().__init__()
         self.temperature = nn.Parameter(torch.ones(HEADS, 1, 1))
         self.qkv = QKV(width)
-        self.out = conv1x1(width, width)
+        self.out = PixelLinear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x)
@@ -108,12 +132,12 @@ class GDFN(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         hidden = 2 * width
-        self.point = conv1x1(width, 2 * hidden)
+        self.point = PixelLinear(width, 2 * hidden)
         self.depth = depthwise3x3(2 * hidden)
-        self.out = conv1x1(hidden, width)
+        self.out = PixelLinear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, value = self.depth(self.point(x)).chunk(2, dim=1)
+        gate, value = parts(x, self.point, self.depth, 2)  # (B, 2C, H, W) each
         return self.out(nnf.gelu(gate) * value)
 
 
@@ -156,11 +180,11 @@ class AdaptiveFusion(nn.Module):
         self.temperature_a = nn.Parameter(torch.ones(HEADS, 1, 1))
         self.temperature_b = nn.Parameter(torch.ones(HEADS, 1, 1))
         self.qkv_a, self.qkv_b = QKV(width), QKV(width)
-        self.out_a, self.out_b = conv1x1(width, width), conv1x1(width, width)
-        self.gate_point, self.gate_depth = conv1x1(2 * width, 2 * gate), depthwise3x3(2 * gate)
-        self.value_point_a, self.value_depth_a = conv1x1(width, gate), depthwise3x3(gate)
-        self.value_point_b, self.value_depth_b = conv1x1(width, gate), depthwise3x3(gate)
-        self.gated_out_a, self.gated_out_b = conv1x1(gate, 2 * width), conv1x1(gate, 2 * width)
+        self.out_a, self.out_b = PixelLinear(width, width), PixelLinear(width, width)
+        self.gate_point, self.gate_depth = PixelLinear(2 * width, 2 * gate), depthwise3x3(2 * gate)
+        self.value_point_a, self.value_depth_a = PixelLinear(width, gate), depthwise3x3(gate)
+        self.value_point_b, self.value_depth_b = PixelLinear(width, gate), depthwise3x3(gate)
+        self.gated_out_a, self.gated_out_b = PixelLinear(gate, 2 * width), PixelLinear(gate, 2 * width)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         q_a, k_a, v_a = self.qkv_a(a)
@@ -168,7 +192,7 @@ class AdaptiveFusion(nn.Module):
         a = a + channel_attention(q_b, k_a, v_a, self.temperature_a, self.out_a)  # (B, C, H, W)
         b = b + channel_attention(q_a, k_b, v_b, self.temperature_b, self.out_b)  # (B, C, H, W)
         both = torch.cat([a, b], dim=1)  # (B, 2C, H, W)
-        gate_a, gate_b = self.gate_depth(self.gate_point(both)).chunk(2, dim=1)  # (B, 4C, H, W) each
+        gate_a, gate_b = parts(both, self.gate_point, self.gate_depth, 2)  # (B, 4C, H, W) each
         value_a = self.value_depth_a(self.value_point_a(a))  # (B, 4C, H, W)
         value_b = self.value_depth_b(self.value_point_b(b))  # (B, 4C, H, W)
         return (

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tdfusion.errors import InputError
-from tdfusion.models import FusionNet, LossNet, channel_attention, conv1x1
+from tdfusion.models import FusionNet, LossNet, PixelLinear, channel_attention
 from tdfusion.reference.networks import PlainFusionNet, PlainLossNet
 from tdfusion.weights import read_released, released_name, write_safetensors
 
@@ -48,7 +48,7 @@ def test_networks_equal_the_plain_implementation_with_gradients(fast: type, plai
 
 def test_attention_of_a_black_image_has_finite_values_and_gradients() -> None:
     q = torch.zeros(1, 16, 4, 4, requires_grad=True)
-    out = channel_attention(q, q, q, torch.ones(8, 1, 1), conv1x1(16, 16))
+    out = channel_attention(q, q, q, torch.ones(8, 1, 1), PixelLinear(16, 16))
     (gradient,) = torch.autograd.grad(out.sum(), q)
     assert torch.isfinite(out).all() and torch.isfinite(gradient).all()
 
