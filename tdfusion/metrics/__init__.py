@@ -1,4 +1,4 @@
-"""EN, SF, SCD, VIF, Q^AB/F and SSIM of a fused image, by the conventions that published tables use.
+"""EN, SF, SCD, VIF, Q^AB/F and SSIM of a fused image, and ten metrics more, by the conventions of published tables.
 
 A file per metric, and a row in `tdfusion.metrics.table`. Importing the package imports numpy and nothing else that
 is heavy: the torchmetrics classes come with torch, from `tdfusion.metrics.modules`, when they are first asked for.
@@ -15,6 +15,7 @@ from tdfusion.metrics.qabf import qabf
 from tdfusion.metrics.scd import scd
 from tdfusion.metrics.spatial_frequency import spatial_frequency
 from tdfusion.metrics.ssim import ssim
+from tdfusion.metrics.standard_deviation import standard_deviation
 from tdfusion.metrics.table import METRICS, TABLE, Measured, Metric, all_metrics, measure, smallest_side
 from tdfusion.metrics.vif import vif
 
@@ -39,6 +40,7 @@ __all__ = [
     "smallest_side",
     "spatial_frequency",
     "ssim",
+    "standard_deviation",
     "vif",
 ]
 
