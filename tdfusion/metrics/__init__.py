@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tdfusion.metrics.average_gradient import average_gradient
 from tdfusion.metrics.checks import UndefinedMetricWarning, as_plane, as_planes
 from tdfusion.metrics.conventions import CONVENTIONS, Convention, resolve
 from tdfusion.metrics.entropy import entropy
@@ -32,6 +33,7 @@ __all__ = [
     "all_metrics",
     "as_plane",
     "as_planes",
+    "average_gradient",
     "entropy",
     "measure",
     "qabf",

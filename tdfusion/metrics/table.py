@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tdfusion.errors import InputError
+from tdfusion.metrics.average_gradient import average_gradient, average_gradient_of
 from tdfusion.metrics.checks import Value, as_planes, warned
 from tdfusion.metrics.conventions import Convention, resolve
 from tdfusion.metrics.entropy import entropy, entropy_of
@@ -64,6 +65,7 @@ TABLE = {row.name: row for row in (
     Metric("SSIM", ssim,              ssim_of,              ssim_min_side, True,   "StructuralSimilarity"),
 
     Metric("SD",   standard_deviation, standard_deviation_of, 1,           False,  "StandardDeviation"),
+    Metric("AG",   average_gradient,   average_gradient_of,   2,           False,  "AverageGradient"),
 )}
 # fmt: on
 
