@@ -11,6 +11,7 @@ from typing import Any
 from tdfusion.metrics.average_gradient import average_gradient
 from tdfusion.metrics.checks import UndefinedMetricWarning, as_plane, as_planes
 from tdfusion.metrics.conventions import CONVENTIONS, Convention, resolve
+from tdfusion.metrics.edge_intensity import edge_intensity
 from tdfusion.metrics.entropy import entropy
 from tdfusion.metrics.qabf import qabf
 from tdfusion.metrics.scd import scd
@@ -34,6 +35,7 @@ __all__ = [
     "as_plane",
     "as_planes",
     "average_gradient",
+    "edge_intensity",
     "entropy",
     "measure",
     "qabf",

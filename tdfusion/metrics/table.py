@@ -18,6 +18,7 @@ from tdfusion.errors import InputError
 from tdfusion.metrics.average_gradient import average_gradient, average_gradient_of
 from tdfusion.metrics.checks import Value, as_planes, warned
 from tdfusion.metrics.conventions import Convention, resolve
+from tdfusion.metrics.edge_intensity import edge_intensity, edge_intensity_of
 from tdfusion.metrics.entropy import entropy, entropy_of
 from tdfusion.metrics.qabf import qabf, qabf_of
 from tdfusion.metrics.scd import scd, scd_of
@@ -66,6 +67,7 @@ TABLE = {row.name: row for row in (
 
     Metric("SD",   standard_deviation, standard_deviation_of, 1,           False,  "StandardDeviation"),
     Metric("AG",   average_gradient,   average_gradient_of,   2,           False,  "AverageGradient"),
+    Metric("EI",   edge_intensity,     edge_intensity_of,     3,           False,  "EdgeIntensity"),
 )}
 # fmt: on
 
