@@ -13,6 +13,7 @@ from tdfusion.metrics.checks import UndefinedMetricWarning, as_plane, as_planes
 from tdfusion.metrics.conventions import CONVENTIONS, Convention, resolve
 from tdfusion.metrics.edge_intensity import edge_intensity
 from tdfusion.metrics.entropy import entropy
+from tdfusion.metrics.mutual_information import mutual_information
 from tdfusion.metrics.qabf import qabf
 from tdfusion.metrics.scd import scd
 from tdfusion.metrics.spatial_frequency import spatial_frequency
@@ -38,6 +39,7 @@ __all__ = [
     "edge_intensity",
     "entropy",
     "measure",
+    "mutual_information",
     "qabf",
     "resolve",
     "scd",

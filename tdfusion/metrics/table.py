@@ -20,6 +20,7 @@ from tdfusion.metrics.checks import Value, as_planes, warned
 from tdfusion.metrics.conventions import Convention, resolve
 from tdfusion.metrics.edge_intensity import edge_intensity, edge_intensity_of
 from tdfusion.metrics.entropy import entropy, entropy_of
+from tdfusion.metrics.mutual_information import mutual_information, mutual_information_of
 from tdfusion.metrics.qabf import qabf, qabf_of
 from tdfusion.metrics.scd import scd, scd_of
 from tdfusion.metrics.spatial_frequency import spatial_frequency, spatial_frequency_of
@@ -68,6 +69,7 @@ TABLE = {row.name: row for row in (
     Metric("SD",   standard_deviation, standard_deviation_of, 1,           False,  "StandardDeviation"),
     Metric("AG",   average_gradient,   average_gradient_of,   2,           False,  "AverageGradient"),
     Metric("EI",   edge_intensity,     edge_intensity_of,     3,           False,  "EdgeIntensity"),
+    Metric("MI",   mutual_information, mutual_information_of, 1,           True,   "MutualInformation"),
 )}
 # fmt: on
 
