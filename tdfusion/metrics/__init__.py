@@ -11,6 +11,7 @@ from typing import Any
 from tdfusion.metrics.average_gradient import average_gradient
 from tdfusion.metrics.checks import UndefinedMetricWarning, as_plane, as_planes
 from tdfusion.metrics.conventions import CONVENTIONS, Convention, resolve
+from tdfusion.metrics.correlation_coefficient import correlation_coefficient
 from tdfusion.metrics.edge_intensity import edge_intensity
 from tdfusion.metrics.entropy import entropy
 from tdfusion.metrics.mutual_information import mutual_information
@@ -36,6 +37,7 @@ __all__ = [
     "as_plane",
     "as_planes",
     "average_gradient",
+    "correlation_coefficient",
     "edge_intensity",
     "entropy",
     "measure",

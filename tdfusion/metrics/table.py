@@ -18,6 +18,7 @@ from tdfusion.errors import InputError
 from tdfusion.metrics.average_gradient import average_gradient, average_gradient_of
 from tdfusion.metrics.checks import Value, as_planes, warned
 from tdfusion.metrics.conventions import Convention, resolve
+from tdfusion.metrics.correlation_coefficient import correlation_coefficient, correlation_coefficient_of
 from tdfusion.metrics.edge_intensity import edge_intensity, edge_intensity_of
 from tdfusion.metrics.entropy import entropy, entropy_of
 from tdfusion.metrics.mutual_information import mutual_information, mutual_information_of
@@ -70,6 +71,7 @@ TABLE = {row.name: row for row in (
     Metric("AG",   average_gradient,   average_gradient_of,   2,           False,  "AverageGradient"),
     Metric("EI",   edge_intensity,     edge_intensity_of,     3,           False,  "EdgeIntensity"),
     Metric("MI",   mutual_information, mutual_information_of, 1,           True,   "MutualInformation"),
+    Metric("CC",   correlation_coefficient, correlation_coefficient_of, 2, True,   "CorrelationCoefficient"),
 )}
 # fmt: on
 
