@@ -14,6 +14,7 @@ from tdfusion.metrics.conventions import CONVENTIONS, Convention, resolve
 from tdfusion.metrics.correlation_coefficient import correlation_coefficient
 from tdfusion.metrics.edge_intensity import edge_intensity
 from tdfusion.metrics.entropy import entropy
+from tdfusion.metrics.mse import mse
 from tdfusion.metrics.mutual_information import mutual_information
 from tdfusion.metrics.qabf import qabf
 from tdfusion.metrics.scd import scd
@@ -41,6 +42,7 @@ __all__ = [
     "edge_intensity",
     "entropy",
     "measure",
+    "mse",
     "mutual_information",
     "qabf",
     "resolve",
