@@ -16,6 +16,7 @@ from tdfusion.metrics.edge_intensity import edge_intensity
 from tdfusion.metrics.entropy import entropy
 from tdfusion.metrics.mse import mse
 from tdfusion.metrics.mutual_information import mutual_information
+from tdfusion.metrics.psnr import psnr
 from tdfusion.metrics.qabf import qabf
 from tdfusion.metrics.scd import scd
 from tdfusion.metrics.spatial_frequency import spatial_frequency
@@ -44,6 +45,7 @@ __all__ = [
     "measure",
     "mse",
     "mutual_information",
+    "psnr",
     "qabf",
     "resolve",
     "scd",

@@ -23,6 +23,7 @@ from tdfusion.metrics.edge_intensity import edge_intensity, edge_intensity_of
 from tdfusion.metrics.entropy import entropy, entropy_of
 from tdfusion.metrics.mse import mse, mse_of
 from tdfusion.metrics.mutual_information import mutual_information, mutual_information_of
+from tdfusion.metrics.psnr import psnr, psnr_of
 from tdfusion.metrics.qabf import qabf, qabf_of
 from tdfusion.metrics.scd import scd, scd_of
 from tdfusion.metrics.spatial_frequency import spatial_frequency, spatial_frequency_of
@@ -73,6 +74,7 @@ TABLE = {row.name: row for row in (
     Metric("EI",   edge_intensity,     edge_intensity_of,     3,           False,  "EdgeIntensity"),
     Metric("MI",   mutual_information, mutual_information_of, 1,           True,   "MutualInformation"),
     Metric("CC",   correlation_coefficient, correlation_coefficient_of, 2, True,   "CorrelationCoefficient"),
+    Metric("PSNR", psnr,               psnr_of,               1,           True,   "PeakSignalToNoiseRatio"),
     Metric("MSE",  mse,                mse_of,                1,           True,   "MeanSquaredError", False),
 )}
 # fmt: on
