@@ -16,6 +16,7 @@ from tdfusion.metrics.edge_intensity import edge_intensity
 from tdfusion.metrics.entropy import entropy
 from tdfusion.metrics.mse import mse
 from tdfusion.metrics.mutual_information import mutual_information
+from tdfusion.metrics.nabf import nabf
 from tdfusion.metrics.psnr import psnr
 from tdfusion.metrics.qabf import qabf
 from tdfusion.metrics.scd import scd
@@ -45,6 +46,7 @@ __all__ = [
     "measure",
     "mse",
     "mutual_information",
+    "nabf",
     "psnr",
     "qabf",
     "resolve",

@@ -23,6 +23,7 @@ from tdfusion.metrics.edge_intensity import edge_intensity, edge_intensity_of
 from tdfusion.metrics.entropy import entropy, entropy_of
 from tdfusion.metrics.mse import mse, mse_of
 from tdfusion.metrics.mutual_information import mutual_information, mutual_information_of
+from tdfusion.metrics.nabf import nabf, nabf_of
 from tdfusion.metrics.psnr import psnr, psnr_of
 from tdfusion.metrics.qabf import qabf, qabf_of
 from tdfusion.metrics.scd import scd, scd_of
@@ -76,6 +77,7 @@ TABLE = {row.name: row for row in (
     Metric("CC",   correlation_coefficient, correlation_coefficient_of, 2, True,   "CorrelationCoefficient"),
     Metric("PSNR", psnr,               psnr_of,               1,           True,   "PeakSignalToNoiseRatio"),
     Metric("MSE",  mse,                mse_of,                1,           True,   "MeanSquaredError", False),
+    Metric("Nabf", nabf,               nabf_of,               3,           True,   "FusionArtifacts", False),
 )}
 # fmt: on
 
