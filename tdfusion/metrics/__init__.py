@@ -14,6 +14,7 @@ from tdfusion.metrics.conventions import CONVENTIONS, Convention, resolve
 from tdfusion.metrics.correlation_coefficient import correlation_coefficient
 from tdfusion.metrics.edge_intensity import edge_intensity
 from tdfusion.metrics.entropy import entropy
+from tdfusion.metrics.ms_ssim import ms_ssim
 from tdfusion.metrics.mse import mse
 from tdfusion.metrics.mutual_information import mutual_information
 from tdfusion.metrics.nabf import nabf
@@ -44,6 +45,7 @@ __all__ = [
     "edge_intensity",
     "entropy",
     "measure",
+    "ms_ssim",
     "mse",
     "mutual_information",
     "nabf",
