@@ -14,6 +14,7 @@ from tdfusion.metrics.conventions import CONVENTIONS, Convention, resolve
 from tdfusion.metrics.correlation_coefficient import correlation_coefficient
 from tdfusion.metrics.edge_intensity import edge_intensity
 from tdfusion.metrics.entropy import entropy
+from tdfusion.metrics.fmi import fmi
 from tdfusion.metrics.ms_ssim import ms_ssim
 from tdfusion.metrics.mse import mse
 from tdfusion.metrics.mutual_information import mutual_information
@@ -44,6 +45,7 @@ __all__ = [
     "correlation_coefficient",
     "edge_intensity",
     "entropy",
+    "fmi",
     "measure",
     "ms_ssim",
     "mse",

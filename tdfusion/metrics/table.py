@@ -21,6 +21,7 @@ from tdfusion.metrics.conventions import Convention, resolve
 from tdfusion.metrics.correlation_coefficient import correlation_coefficient, correlation_coefficient_of
 from tdfusion.metrics.edge_intensity import edge_intensity, edge_intensity_of
 from tdfusion.metrics.entropy import entropy, entropy_of
+from tdfusion.metrics.fmi import fmi, fmi_of
 from tdfusion.metrics.ms_ssim import MS_SSIM_MIN_SIDE, ms_ssim, ms_ssim_of
 from tdfusion.metrics.mse import mse, mse_of
 from tdfusion.metrics.mutual_information import mutual_information, mutual_information_of
@@ -80,6 +81,7 @@ TABLE = {row.name: row for row in (
     Metric("MSE",  mse,                mse_of,                1,           True,   "MeanSquaredError", False),
     Metric("Nabf", nabf,               nabf_of,               3,           True,   "FusionArtifacts", False),
     Metric("MS-SSIM", ms_ssim,  ms_ssim_of,     MS_SSIM_MIN_SIDE,          True,   "MultiScaleStructuralSimilarity"),
+    Metric("FMI",  fmi,                fmi_of,                3,           True,   "FeatureMutualInformation"),
 )}
 # fmt: on
 
