@@ -24,7 +24,7 @@ def psnr(
     """PSNR, the peak signal-to-noise ratio of the fused image against the sources, in decibels.
 
     ``10 log10(255^2 / MSE)`` with the MSE in gray levels squared, the mean over both sources; it is not the mean of
-    two ratios. Range from 0 up, 10 to 25 for real pairs; it orders images as the MSE does, and rewards the plain
+    two ratios. Range from 0 up, mostly 10 to 25 for real pairs; it orders images as the MSE does, and rewards the plain
     average. Undefined (NaN, with a warning) where the fused image equals both sources and it would be infinite. The
     same name stands for other numbers: IVIF_ZOO and common MATLAB scripts divide 255^2 by the MSE on the scale 0..1,
     20 log10(255) = 48.13 dB more; CDDFuse's evaluator takes the brightest pixel of the fused image for the peak; VIFB
