@@ -357,7 +357,7 @@ display(Markdown(format_table(("", "VIF ir", "VIF vi", "mean", "SSIM ir", "SSIM 
 #
 # Other papers' tables hold other metrics. The library has the ten that are met most, by name
 # ([how to ask](../book/use/score.md)); the paper gives none of them, so nothing of its own can stand beside.
-# **Of the ten, only MI and MS-SSIM fall whenever the image below is spoiled**, and neither proves good fusion: MI is
+# **Of the ten, only MI and MS-SSIM fall whenever the image is spoiled, below**, and neither proves good fusion: MI is
 # highest for a copy of one source, MS-SSIM for the plain mean. All sixteen, in the paper's convention for the first six; $S$ is a source, a bar the mean over pixels
 # or windows, ↓ says that lower is better:
 #
@@ -419,7 +419,8 @@ scored = [
     [measure(f, a, b, metrics=TEN).values for f, (a, b) in zip(images, sources)] for images in fused.values()
 ]
 rows = [
-    (metric, *(shown_value(metric, np.mean([v[metric] for v in values])) for values in scored)) for metric in TEN
+    (metric, *(shown_value(metric, np.mean([v[metric] for v in values])) for values in scored))
+    for metric in TEN
 ]
 display(Markdown(format_table(("12 synthetic scenes", *fused), rows)))
 

@@ -248,7 +248,7 @@ def test_the_command_scores_several_methods(
         (["ours", "theirs", "--method", "A", "A"], 'would both be called "A"'),
         (["ours", "theirs", "--method", "A", "max"], '"max" is the name of a baseline'),
         (["ours", "theirs", "--against", "A"], r"--against A: no such method; choose .*max, ours, theirs"),
-        (["ours", "theirs", "--metrics", "psnr"], 'no metric "psnr", did you mean "PSNR"'),
+        (["ours", "theirs", "--metrics", "psnr"], r'no metric "psnr" \(did you mean "PSNR"\?\)'),
         (["ours", "theirs", "--metrics", "all"], "at least 176 a side are needed"),
         (
             ["ours", "lacking"],

@@ -136,7 +136,7 @@ def test_some_metrics_only() -> None:
     ("wrong", "meant"), [("psnr", "PSNR"), ("ms_ssim", "MS-SSIM"), ("MSSIM", "MS-SSIM"), ("Qab/f", "Qabf")]
 )
 def test_the_nearest_name_is_suggested(wrong: str, meant: str) -> None:
-    with pytest.raises(InputError, match=f'no metric "{wrong}", did you mean "{meant}"'):
+    with pytest.raises(InputError, match=rf'no metric "{wrong}" \(did you mean "{meant}"\?\); choose'):
         measure(F, A, B, metrics=[wrong])
 
 

@@ -185,4 +185,4 @@ def _rows(metrics: Sequence[str] | str) -> list[Metric]:
 def _nearest(name: str) -> str:
     plain = {known.lower().replace("-", ""): known for known in TABLE}
     near = difflib.get_close_matches(name.lower().replace("_", "").replace("-", ""), plain, n=1)
-    return f', did you mean "{plain[near[0]]}"?' if near else ""
+    return f' (did you mean "{plain[near[0]]}"?)' if near else ""
