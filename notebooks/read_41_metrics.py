@@ -10,8 +10,8 @@
 # # 4.1 Six metrics, and how not to misread them
 #
 # **What this page shows.** The six numbers by which Sec. 4.1 of the paper scores a fused image: what each computes,
-# what raises it besides good fusion, how the same images get other numbers by another evaluator, and which inputs
-# the library refuses.
+# what raises it besides good fusion, how the same images get other numbers by another evaluator, what
+# [ten more](#ten-more) metrics of other tables add, and which inputs the library refuses.
 #
 # **What it needs.** Nothing but the library: twelve synthetic scenes, some seconds of CPU. Numbers of real pairs
 # are read from a stored result.
@@ -37,7 +37,7 @@ from tdfusion.errors import InputError
 from tdfusion.evaluate import BASELINES, fuse_baseline
 from tdfusion.figures.panels import image_row
 from tdfusion.fusing import stretch
-from tdfusion.metrics import METRICS, all_metrics, measure, ssim, vif
+from tdfusion.metrics import METRICS, TABLE, all_metrics, measure, ssim, vif
 from tdfusion.results.paper import format_table, paper_table
 
 scenes = SynthRoad(split="test", length=12, size=(192, 256), seed=0)
@@ -352,6 +352,97 @@ display(Markdown(format_table(("", "VIF ir", "VIF vi", "mean", "SSIM ir", "SSIM 
 #
 # SSIM is the other way round: the mean of the sources agrees with both to some degree, and leads.
 #
+# (ten-more)=
+# ## Ten more
+#
+# Other papers' tables hold other metrics. The library has the ten that are met most, by name
+# ([how to ask](../book/use/score.md)); the paper gives none of them, so nothing of its own can stand beside.
+# **Of the ten, only MI and MS-SSIM fall whenever the image is spoiled, below**, and neither proves good fusion: MI is
+# highest for a copy of one source, MS-SSIM for the plain mean. All sixteen, in the paper's convention for the first six; $S$ is a source, a bar the mean over pixels
+# or windows, ↓ says that lower is better:
+#
+# | | formula | what raises it | range | where evaluators differ |
+# |---|---|---|---|---|
+# | EN | {eq}`eq-B6` | many gray levels, noise | 0 to 8 bits | IVIF_ZOO: $10^{-7}$ inside the logarithm |
+# | SF | {eq}`eq-B7` | sharpness, contrast, noise | 0 to $255\sqrt{2}$ | |
+# | SCD | {eq}`eq-B8` | the sum of the sources | -2 to 2 | |
+# | VIF | {eq}`eq-B9` | a copy of one source, contrast | from 0 | CDDFuse, IVIF_ZOO: sum over $S$; IVIF_ZOO: kernel and border |
+# | Q^AB/F | {eq}`eq-B10` | edges copied whole | 0 to 0.987 | |
+# | SSIM | {eq}`eq-B11` | agreement with both, compromise | -1 to 1 | CDDFuse, IVIF_ZOO: sum over $S$, data range; IVIF_ZOO: window |
+# | SD | $\sqrt{\overline{(I_f - \overline{I_f})^2}}$ | contrast, noise, a stretch | 0 to 127.5 levels | |
+# | AG | $\overline{\sqrt{(g_x^2 + g_y^2) / 2}}$, central differences | sharpness, contrast, noise | 0 to 255 levels | VIFB, MATLAB scripts: divided by $(H-1)(W-1)$ |
+# | EI | $\overline{\sqrt{s_x^2 + s_y^2}}$, Sobel | as AG | 0 to 1442 levels | IVIF_ZOO: zeros beyond the border |
+# | MI | $\sum_S \big(H(S) + H(I_f) - H(S, I_f)\big)$ | a copy of one source, or its negative | 0 to 2 EN bits | CDDFuse: nats; VIFB: nats, after a stretch |
+# | CC | $\frac{1}{2} \sum_S \mathrm{corr}(S, I_f)$ | the mean of the sources | -1 to 1 | |
+# | MSE ↓ | $\frac{1}{2} \sum_S \overline{(I_f - S)^2}$ | distance from the mean of the sources | 0 to $255^2$ | IVIF_ZOO, MATLAB scripts: scale 0 to 1 |
+# | PSNR | $10 \log_{10} (255^2 / \mathrm{MSE})$ | the mean of the sources | from 0 dB | IVIF_ZOO, MATLAB scripts: 48.13 dB more; CDDFuse: brightest pixel for 255; VIFB: another MSE |
+# | Nabf ↓ | share of the sources' edges that $I_f$ tops, and does not preserve | edges of its own, noise | 0 to 1 | IVIF_ZOO: faint edges weigh 0; MATLAB script: on the scale 0 to 1 |
+# | MS-SSIM | $\prod_{j=1}^{5} c_j^{w_j}$, SSIM's factors on five scales | as SSIM | 0 to 1 | IVIF_ZOO: sum over $S$, data range; MATLAB script: another metric of that name |
+# | FMI | $\overline{2\, I(p_S, p_f) / (H(p_S) + H(p_f))}$ of edge maps, 3x3 windows | edges where the sources have them | 0 to 1 | MEFB, MATLAB script: depends on the order of the sources |
+#
+# CDDFuse and IVIF_ZOO are the library's conventions of these names. Exact definitions and their sources are in
+# [the reference](../book/use/api.md), each in the docstring of its function. MS-SSIM needs 176 pixels a side.
+#
+# How the six ways to spoil the image change the ten, at the last step; **bold: the metric takes the spoilt image for the better one**.
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+TEN = [metric for metric in TABLE if metric not in METRICS]
+
+
+def shown_value(metric: str, value: float, sign: str = "") -> str:
+    digits = {"MSE": 0, "CC": 3, "Nabf": 3, "MS-SSIM": 3, "FMI": 3}.get(metric, 2)
+    return f"{value:{sign}.{digits}f}"
+
+
+def change_cell(metric: str, before: float, after: float) -> str:
+    cell = shown_value(metric, after - before, "+")
+    better = after > before if TABLE[metric].higher_is_better else after < before
+    return f"**{cell}**" if better and float(cell) else cell
+
+
+before = measure(I_f, I_a, I_b, metrics=TEN).values
+after = [measure(change(STEPS), I_a, I_b, metrics=TEN).values for change in CHANGES.values()]
+rows = [
+    (metric, shown_value(metric, value), *(change_cell(metric, value, spoilt[metric]) for spoilt in after))
+    for metric, value in before.items()
+]
+display(Markdown(format_table(("", "image", *CHANGES), rows)))
+
+# %% [markdown]
+# SD, AG and EI are SF over again: they reward noise and contrast, and no source is looked at. Blur and less contrast
+# raise PSNR and lower MSE, because they bring the image nearer to the mean of the sources.
+#
+# The same twelve scenes as above show it from the other side.
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+scored = [
+    [measure(f, a, b, metrics=TEN).values for f, (a, b) in zip(images, sources)] for images in fused.values()
+]
+rows = [
+    (metric, *(shown_value(metric, np.mean([v[metric] for v in values])) for values in scored))
+    for metric in TEN
+]
+display(Markdown(format_table(("12 synthetic scenes", *fused), rows)))
+
+# %% [markdown]
+# **MSE and PSNR cannot tell an image that takes every pixel from one of the sources from any other such image**: the two
+# squared differences are 0 and $(I_a - I_b)^2$, whichever source was taken. Either source alone, their maximum and the
+# oracle's choice have one value; the plain mean has half their MSE, 3.01 dB more. CC, MS-SSIM, PSNR and MSE all put it
+# first.
+#
+# And one image by three evaluators, where they differ:
+
+# %% tags=["nbval-check-output"] mystnb={"markdown_format": "myst"}
+differing = ("EI", "MI", "PSNR", "MSE", "Nabf", "MS-SSIM")
+rows = [
+    (name, *(f"{value:.3f}" for value in measure(I_f, I_a, I_b, name, metrics=differing).values.values()))
+    for name in ("paper", "cddfuse", "ivif_zoo")
+]
+display(Markdown(format_table(("convention", *differing), rows)))
+
+# %% [markdown]
+# A PSNR above 60 dB in a fusion table is no better image: it is 255 set against errors on the scale 0 to 1.
+#
 # ## What the library refuses
 #
 # A metric will gladly compute something plausible from a wrong input: one published VIF answers a NaN pixel with a
@@ -384,5 +475,5 @@ attempt("the fused image is a source", I_b)
 
 # %% [markdown]
 # A NaN is never dropped from a mean in silence: tables say how many images each metric left out. Values of EN, SF,
-# SCD, VIF, Q^AB/F and SSIM that any implementation must give on small images made by formulas are in the package;
+# SCD, VIF, Q^AB/F, SSIM and the ten others that any implementation must give on small images made by formulas are in the package;
 # [Score any method](../book/use/score.md#check-another-implementation) shows how to test another one with them.

@@ -226,8 +226,8 @@ def test_some_metrics_only(folders: dict[str, Path], tmp_path: Path) -> None:
         assert Evaluation.read(tmp_path / name).mean == evaluation.mean
     assert "VIF" not in evaluation.table()
     assert "ours: ours" in compare([evaluation], dataset="MSRS")  # its other columns stay empty
-    with pytest.raises(InputError, match='no metric "PSNR"; choose from EN, SF'):
-        run(folders, metrics=("PSNR",))
+    with pytest.raises(InputError, match='no metric "LPIPS"; choose from EN, SF'):
+        run(folders, metrics=("LPIPS",))
 
 
 def test_undefined_values_are_counted_and_named(folders: dict[str, Path]) -> None:

@@ -144,21 +144,22 @@ def test_a_metric_may_be_better_when_lower(monkeypatch: pytest.MonkeyPatch) -> N
     lines = made({"a": [2.0], "b": [1.0]}).table().splitlines()
     assert ["**" in lines[row].split("|")[2] for row in (2, 3)] == [False, True]
     assert ["**" in lines[row].split("|")[3] for row in (2, 3)] == [True, False]
+    assert lines[-1] == "Marked: the best mean of the methods; of EN the lowest; baselines take no part."
 
 
 def test_a_further_metric_is_one_row(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def sd_of(planes: np.ndarray, convention: Convention) -> tuple[float, str]:
-        return float(planes[0].std()), ""
+    def top_of(planes: np.ndarray, convention: Convention) -> tuple[float, str]:
+        return float(planes[0].max()), ""
 
-    row = Metric("SD", lambda I_f: sd_of(I_f[None], Convention())[0], sd_of, 2, False, "StandardDeviation")
-    monkeypatch.setitem(TABLE, "SD", row)
+    row = Metric("Top", lambda I_f: top_of(I_f[None], Convention())[0], top_of, 2, False, "Brightest")
+    monkeypatch.setitem(TABLE, "Top", row)
     methods = {name: folders[name] for name in ("ours", "theirs")}
-    scores = evaluate_folders(folders["ir"], folders["vi"], methods, metrics=("SD", "VIF"))
+    scores = evaluate_folders(folders["ir"], folders["vi"], methods, metrics=("Top", "VIF"))
     image = np.asarray(Image.open(folders["theirs"] / "001D.png")).astype(float)
     first = next(r for r in scores.rows if (r.method, r.image) == ("theirs", "001D"))
-    assert first.values["SD"] == image.std()
-    assert {d.metric for d in differences(scores)} == {"SD", "VIF"}
-    assert measure(image, None, None, metrics=("SD",)).values == {"SD": image.std()}
+    assert first.values["Top"] == image.max()
+    assert {d.metric for d in differences(scores)} == {"Top", "VIF"}
+    assert measure(image, None, None, metrics=("Top",)).values == {"Top": image.max()}
 
 
 def test_one_method_has_neither_marks_nor_differences(folders: dict[str, Path]) -> None:
@@ -247,7 +248,8 @@ def test_the_command_scores_several_methods(
         (["ours", "theirs", "--method", "A", "A"], 'would both be called "A"'),
         (["ours", "theirs", "--method", "A", "max"], '"max" is the name of a baseline'),
         (["ours", "theirs", "--against", "A"], r"--against A: no such method; choose .*max, ours, theirs"),
-        (["ours", "theirs", "--metrics", "PSNR"], 'no metric "PSNR"'),
+        (["ours", "theirs", "--metrics", "psnr"], r'no metric "psnr" \(did you mean "PSNR"\?\)'),
+        (["ours", "theirs", "--metrics", "all"], "at least 176 a side are needed"),
         (
             ["ours", "lacking"],
             r"ir/002D\.png has no fused image of lacking in .*lacking and 2 more like it; .*2 are fine",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import subprocess
 import sys
@@ -22,8 +23,13 @@ from tdfusion.metrics import (
     UndefinedMetricWarning,
     all_metrics,
     as_plane,
+    edge_intensity,
     entropy,
     measure,
+    mse,
+    mutual_information,
+    nabf,
+    psnr,
     qabf,
     resolve,
     scd,
@@ -107,8 +113,8 @@ def test_each_metric_has_its_own_smallest_size() -> None:
 def test_the_table_says_what_the_functions_do(row: Metric, convention: str) -> None:
     chosen = resolve(convention)
     side = row.side(chosen)
-    settings = {"convention": chosen} if row.name not in ("SF", "SCD") else {}
-    images = (F, A, B) if row.sources else (F,)
+    settings = {"convention": chosen} if "convention" in inspect.signature(row.function).parameters else {}
+    images = [np.tile(image, (4, 4)) for image in ((F, A, B) if row.sources else (F,))]
     smallest = [image[:side, :side] for image in images]
     value = row.function(*smallest, **settings)
     measured = measure(*smallest, *([None] * (3 - len(images))), convention, metrics=[row.name])
@@ -121,9 +127,28 @@ def test_the_table_says_what_the_functions_do(row: Metric, convention: str) -> N
 def test_some_metrics_only() -> None:
     assert measure(F, A, B, metrics=("SSIM", "EN")).values == {"SSIM": ssim(F, A, B), "EN": entropy(F)}
     assert smallest_side() == 41
-    for metrics in (("EN", "PSNR"), ()):
-        with pytest.raises(InputError, match=r"no metric .*; choose from EN, SF"):
+    for metrics in (("EN", "LPIPS"), ()):
+        with pytest.raises(InputError, match=r"no metric [^,]*; choose from EN, SF, .*, FMI, or all"):
             measure(F, A, B, metrics=metrics)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("psnr", "PSNR"), ("ms_ssim", "MS-SSIM"), ("MSSIM", "MS-SSIM"), ("Qab/f", "Qabf")]
+)
+def test_the_nearest_name_is_suggested(wrong: str, meant: str) -> None:
+    with pytest.raises(InputError, match=rf'no metric "{wrong}" \(did you mean "{meant}"\?\); choose'):
+        measure(F, A, B, metrics=[wrong])
+
+
+def test_all_is_the_whole_table() -> None:
+    large = [np.tile(image, (4, 4)) for image in (F, A, B)]
+    measured = measure(*large, metrics="all")
+    assert measured == measure(*large, metrics=("all",)) == measure(*large, metrics=tuple(TABLE))
+    assert tuple(measured.values) == tuple(TABLE)
+    assert tuple(TABLE)[: len(METRICS)] == METRICS
+    assert smallest_side("all") == 176
+    with pytest.raises(InputError, match="at least 176 a side"):
+        measure(F, A, B, metrics="all")
 
 
 @pytest.mark.parametrize("module", ["tdfusion.metrics", "tdfusion.metrics.conformance"])
@@ -182,7 +207,12 @@ def test_conventions_differ_where_they_say() -> None:
         "vif_reduce": ("mean", "sum"),
         "ssim_reduce": ("mean", "sum"),
         "ssim_range": (255.0, 2.0),
+        "mi_unit": ("bits", "nats"),
+        "psnr_peak": ("white", "brightest"),
     }
+    of_two = CONVENTIONS["cddfuse"].differences(("EN", "MS-SSIM", "MI"))
+    assert set(of_two) == {"ssim_reduce", "ssim_range", "mi_unit"}
+    assert set(CONVENTIONS["ivif_zoo"].differences(("EN", "EI"))) == {"entropy_epsilon", "ei_border"}
     assert resolve("paper", vif_reduce="mean") is CONVENTIONS["paper"]
     assert resolve("paper", vif_reduce="sum").name == "paper with vif_reduce=sum"
     own = dataclasses.replace(CONVENTIONS["ivif_zoo"], name="mine", ssim_reduce="mean")
@@ -196,6 +226,11 @@ def test_conventions_differ_where_they_say() -> None:
         lambda: vif(F, A, B, reduce="max"),
         lambda: ssim(F, A, B, window="gaussian11"),  # has no sample covariance
         lambda: ssim(F, A, B, data_range=0.0),
+        lambda: psnr(F, A, B, peak="255"),
+        lambda: mutual_information(F, A, B, unit="bit"),
+        lambda: edge_intensity(F, border="mirror"),
+        lambda: mse(F, A, B, value_range=0.0),
+        lambda: nabf(F, A, B, faint=-0.001),
         lambda: deviations(lambda *_: {}, "papers"),
     ],
 )

@@ -17,7 +17,7 @@ def add_evaluate_command(commands: argparse._SubParsersAction) -> None:
     """Define ``tdfusion evaluate``."""
     parser = commands.add_parser(
         "evaluate",
-        help="score folders of fused images: EN, SF, SCD, VIF, Qabf, SSIM",
+        help="score folders of fused images: EN, SF, SCD, VIF, Qabf, SSIM, or more",
         description="Score the fused images of one or more methods against their sources, matched by file stem. "
         "Prints mean and standard deviation over images, with the baselines infrared, visible, mean and max; for "
         "several methods also their differences image by image, with 95 % intervals. Values are those of the "
@@ -80,7 +80,8 @@ def add_evaluate_command(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=METRICS,
         metavar="NAME",
-        help=f"what to measure, of {', '.join(TABLE)} (default {', '.join(METRICS)})",
+        help=f"what to measure, of {', '.join(TABLE)}, or all (default {', '.join(METRICS)}); MS-SSIM needs images of "
+        "176 pixels a side",
     )
     parser.add_argument(
         "--format",

@@ -92,7 +92,7 @@ def _caption(paper: PaperTable, dataset: str, evaluations: Sequence[Evaluation])
             sentences.append(f"Ours: {count} images of {dataset}, as many as the paper.")
     if any(evaluation.groups for evaluation in evaluations):
         sentences.append("Rows of a group are a part of the images, and no published row is of that part.")
-    for name, settings in {e.convention.name: e.convention.differences() for e in evaluations}.items():
+    for name, settings in {e.convention.name: e.convention.differences(METRICS) for e in evaluations}.items():
         if settings:
             listed = ", ".join(
                 f"{setting} {here} (paper: {there})" for setting, (there, here) in settings.items()

@@ -35,7 +35,7 @@ def evaluate_folder(
     *,
     method: str | None = None,
     match: Match = "none",
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] | str = METRICS,
     dataset: str = "",
     with_baselines: bool = True,
     ir_range: str = "auto",
@@ -56,7 +56,7 @@ def evaluate_folder(
         method: what the rows are called; None takes the folder's name.
         match: for one view at two resolutions (RoadScene), as the images were fused: "ir" resizes the
             visible image to the infrared one, "vi" the other way round; "none" asks for equal sizes.
-        metrics: names of ``tdfusion.metrics.TABLE``; the six of Table 1 if nothing is said.
+        metrics: names of ``tdfusion.metrics.TABLE``, or "all"; the six of Table 1 if nothing is said.
         dataset: name of the data for `tdfusion.evaluate.compare.compare`, as in the paper's tables (MSRS,
             FMB, M3FD, LLVIP) or your own.
         with_baselines: also score infrared, visible, mean and max of each pair, as every table should show.
@@ -69,7 +69,8 @@ def evaluate_folder(
 
     Raises:
         InputError: a folder is missing or empty; an image has no partner, another size than its partners,
-            fewer than 41 pixels a side, or cannot be read; a name matches no group; an unknown choice.
+            fewer pixels a side than the metrics need (41 for the six, 176 for MS-SSIM), or cannot be read; a
+            name matches no group; an unknown choice.
     """
     fused = named_folders([fused_dir], None if method is None else [method])
     return evaluate_folders(
@@ -96,7 +97,7 @@ def evaluate_folders(
     workers: int | None = None,
     *,
     match: Match = "none",
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] | str = METRICS,
     dataset: str = "",
     with_baselines: bool = True,
     ir_range: str = "auto",
@@ -178,7 +179,7 @@ def baselines(
     workers: int | None = None,
     *,
     match: Match = "none",
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] | str = METRICS,
     dataset: str = "",
     ir_range: str = "auto",
 ) -> Evaluation:
@@ -222,7 +223,7 @@ def _score(
     before: Sequence[str],
     match: Match,
     ir_range: Range,
-    metrics: Sequence[str],
+    metrics: Sequence[str] | str,
     convention: Convention,
 ) -> list[Row]:
     from tdfusion.data.geometry import matched  # here: torch comes with it

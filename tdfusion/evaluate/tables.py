@@ -117,7 +117,9 @@ def _notes(evaluation: Evaluation, apart: Sequence[Difference], marked: bool) ->
             "Student's t)."
         )
     if marked:
-        lines.append("Marked: the best mean of the methods; baselines take no part.")
+        lowest = ", ".join(m for m in evaluation.metrics if not TABLE[m].higher_is_better)
+        which = f"; of {lowest} the lowest" if lowest else ""
+        lines.append(f"Marked: the best mean of the methods{which}; baselines take no part.")
     summaries = evaluation.summaries()
     lines += [
         f"{_label(s)}: {metric} is 0/0 on {count} of {s.images} images, which are left out of its mean."

@@ -38,7 +38,10 @@ def entropy(
 def entropy_of(planes: np.ndarray, convention: Convention) -> Value:
     """EN of the first of checked planes, float64 (1 or 3, H, W) in 0..255."""
     levels = np.rint(planes[0]).astype(np.uint8)  # (H, W)
-    counts = np.bincount(levels.ravel(), minlength=256)
-    p = counts[counts > 0] / levels.size
-    bits = -(p * np.log2(p + convention.entropy_epsilon)).sum()
-    return float(bits) + 0.0, ""  # + 0.0 turns -0.0 into 0.0
+    return bits(np.bincount(levels.ravel()), convention.entropy_epsilon), ""
+
+
+def bits(counts: np.ndarray, epsilon: float = 0.0) -> float:
+    """Shannon entropy of a histogram, ``-sum p log2(p + epsilon)`` over its bins that are not empty."""
+    p = counts[counts > 0] / counts.sum()
+    return float(-(p * np.log2(p + epsilon)).sum()) + 0.0  # + 0.0 turns -0.0 into 0.0

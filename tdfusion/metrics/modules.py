@@ -1,8 +1,11 @@
 """The metrics as torchmetrics classes: update with batches in a training loop, compute the mean at its end.
 
-`FusionMetrics` is all six; every metric of the table has a class of its own besides: `Entropy`, `SpatialFrequency`,
-`SumOfCorrelationsOfDifferences`, `VisualInformationFidelity`, `EdgePreservation`, `StructuralSimilarity`. The state
-is a sum and counts, so that several processes can be added up.
+`FusionMetrics` is the six of Table 1; every metric of the table has a class of its own besides: `Entropy`,
+`SpatialFrequency`, `SumOfCorrelationsOfDifferences`, `VisualInformationFidelity`, `EdgePreservation`,
+`StructuralSimilarity`, `StandardDeviation`, `AverageGradient`, `EdgeIntensity`, `MutualInformation`,
+`CorrelationCoefficient`, `PeakSignalToNoiseRatio`, `MeanSquaredError`, `FusionArtifacts`,
+`MultiScaleStructuralSimilarity`, `FeatureMutualInformation`. The state is a sum and counts, so that several processes
+can be added up.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 
 from tdfusion.metrics.checks import Value, as_planes, constant_sources, warned
 from tdfusion.metrics.conventions import Convention, resolve
-from tdfusion.metrics.filters import strips, zero_padded
+from tdfusion.metrics.filters import sobel, strips, zero_padded
 
 # Xydeas and Petrovic: sigmoids T / (1 + exp(k (x - D))) of preserved strength and orientation.
 _T_G, _K_G, _D_G = 0.9994, -15.0, 0.5
@@ -76,17 +76,9 @@ def qabf_of(planes: np.ndarray, convention: Convention) -> Value:
 def _edges(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sobel strength and orientation in (-pi/2, pi/2] of a plane that has one more pixel on every side.
 
-    x points left and y down: the published orientation, which matters because a vertical-only gradient is
-    given +pi/2 whatever its sign.
+    The direction of the axes matters because a vertical-only gradient is given +pi/2 whatever its sign.
     """
-    smooth = 2 * padded[1:-1]
-    smooth += padded[:-2]
-    smooth += padded[2:]
-    s_x = smooth[:, :-2] - smooth[:, 2:]
-    step = padded[2:] - padded[:-2]
-    s_y = 2 * step[:, 1:-1]
-    s_y += step[:, :-2]
-    s_y += step[:, 2:]
+    s_x, s_y = sobel(padded)
     with np.errstate(divide="ignore", invalid="ignore"):
         angle = np.arctan(s_y / s_x)
     np.copyto(angle, math.pi / 2, where=s_x == 0)

@@ -77,8 +77,22 @@ def ssim_per_source(
 
     ``stack`` is float64 (3, H, W) in 0..255: F, A, B; the settings as in `Convention`.
     """
-    taps = _taps(window)
     unbias = 49 / 48 if covariance == "sample" else 1.0
+    return mean_similarity(stack, _taps(window), data_range, unbias=unbias)
+
+
+def mean_similarity(
+    stack: np.ndarray, taps: np.ndarray, data_range: float, *, unbias: float = 1.0, with_means: bool = True
+) -> np.ndarray:
+    """Mean SSIM of (F, A) and (F, B), or without its factor of local means: float64 (2,).
+
+    Args:
+        stack: float64 (3, H, W) in 0..255: F, A, B.
+        taps: of the separable window; windows that reach over the border are left out.
+        data_range: L in the constants.
+        unbias: what local covariances are multiplied by.
+        with_means: whether the factor of local means takes part.
+    """
     C_1, C_2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     reach = len(taps) - 1
     height, width = stack.shape[1] - reach, stack.shape[2] - reach
@@ -87,17 +101,15 @@ def ssim_per_source(
         mean = correlate_valid(products(stack[:, first : last + reach]), taps)
         local = covariances(mean)  # (5, h, w)
         local *= unbias
-        squared = mean[:3] ** 2
+        squared = mean[:3] ** 2 if with_means else None
         for k in (1, 2):
-            like = mean[0] * mean[k]
+            like = local[2 + k]
             like *= 2.0
-            like += C_1
-            like /= squared[0] + squared[k] + C_1
-            shared = local[2 + k]
-            shared *= 2.0
-            shared += C_2
-            like *= shared
+            like += C_2
             like /= local[0] + local[k] + C_2
+            if squared is not None:
+                like *= 2.0 * mean[0] * mean[k] + C_1
+                like /= squared[0] + squared[k] + C_1
             total[k - 1] += like.sum()
     return total / (height * width)
 

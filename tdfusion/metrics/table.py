@@ -7,6 +7,7 @@ are scored as they are; only EN rounds. To reproduce a published number, score w
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,23 @@ from typing import Any
 import numpy as np
 
 from tdfusion.errors import InputError
+from tdfusion.metrics.average_gradient import average_gradient, average_gradient_of
 from tdfusion.metrics.checks import Value, as_planes, warned
 from tdfusion.metrics.conventions import Convention, resolve
+from tdfusion.metrics.correlation_coefficient import correlation_coefficient, correlation_coefficient_of
+from tdfusion.metrics.edge_intensity import edge_intensity, edge_intensity_of
 from tdfusion.metrics.entropy import entropy, entropy_of
+from tdfusion.metrics.fmi import fmi, fmi_of
+from tdfusion.metrics.ms_ssim import MS_SSIM_MIN_SIDE, ms_ssim, ms_ssim_of
+from tdfusion.metrics.mse import mse, mse_of
+from tdfusion.metrics.mutual_information import mutual_information, mutual_information_of
+from tdfusion.metrics.nabf import nabf, nabf_of
+from tdfusion.metrics.psnr import psnr, psnr_of
 from tdfusion.metrics.qabf import qabf, qabf_of
 from tdfusion.metrics.scd import scd, scd_of
 from tdfusion.metrics.spatial_frequency import spatial_frequency, spatial_frequency_of
 from tdfusion.metrics.ssim import ssim, ssim_min_side, ssim_of
+from tdfusion.metrics.standard_deviation import standard_deviation, standard_deviation_of
 from tdfusion.metrics.vif import VIF_MIN_SIDE, vif, vif_of
 
 
@@ -60,11 +71,24 @@ TABLE = {row.name: row for row in (
     Metric("VIF",  vif,               vif_of,               VIF_MIN_SIDE,  True,   "VisualInformationFidelity"),
     Metric("Qabf", qabf,              qabf_of,              3,             True,   "EdgePreservation"),
     Metric("SSIM", ssim,              ssim_of,              ssim_min_side, True,   "StructuralSimilarity"),
+
+    Metric("SD",   standard_deviation, standard_deviation_of, 1,           False,  "StandardDeviation"),
+    Metric("AG",   average_gradient,   average_gradient_of,   2,           False,  "AverageGradient"),
+    Metric("EI",   edge_intensity,     edge_intensity_of,     3,           False,  "EdgeIntensity"),
+    Metric("MI",   mutual_information, mutual_information_of, 1,           True,   "MutualInformation"),
+    Metric("CC",   correlation_coefficient, correlation_coefficient_of, 2, True,   "CorrelationCoefficient"),
+    Metric("PSNR", psnr,               psnr_of,               1,           True,   "PeakSignalToNoiseRatio"),
+    Metric("MSE",  mse,                mse_of,                1,           True,   "MeanSquaredError", False),
+    Metric("Nabf", nabf,               nabf_of,               3,           True,   "FusionArtifacts", False),
+    Metric("MS-SSIM", ms_ssim,  ms_ssim_of,     MS_SSIM_MIN_SIDE,          True,   "MultiScaleStructuralSimilarity"),
+    Metric("FMI",  fmi,                fmi_of,                3,           True,   "FeatureMutualInformation"),
 )}
 # fmt: on
 
 # Table 1 of the paper, and what is scored if nothing is said
 METRICS = ("EN", "SF", "SCD", "VIF", "Qabf", "SSIM")
+
+ALL = "all"  # in the place of names: the whole table
 
 
 @dataclass(frozen=True)
@@ -110,7 +134,7 @@ def measure(
     I_b: Any,
     convention: str | Convention = "paper",
     *,
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] | str = METRICS,
     name: str | None = None,
 ) -> Measured:
     """`all_metrics` without warnings: what is undefined is said in the result.
@@ -120,7 +144,7 @@ def measure(
         I_a: infrared image, same size; not looked at where no metric asks for sources.
         I_b: visible image, same size; not looked at where no metric asks for sources.
         convention: "paper", "cddfuse", "ivif_zoo" or a `Convention`.
-        metrics: names of the `TABLE`.
+        metrics: names of the `TABLE`, or "all".
         name: for messages.
 
     Raises:
@@ -137,8 +161,8 @@ def measure(
     )
 
 
-def smallest_side(metrics: Sequence[str] = METRICS, convention: str | Convention = "paper") -> int:
-    """The smallest height and width that all of the metrics are defined for.
+def smallest_side(metrics: Sequence[str] | str = METRICS, convention: str | Convention = "paper") -> int:
+    """The smallest height and width that all of the metrics, names of the `TABLE` or "all", are defined for.
 
     Raises:
         InputError: an unknown convention or metric.
@@ -147,9 +171,18 @@ def smallest_side(metrics: Sequence[str] = METRICS, convention: str | Convention
     return max(row.side(chosen) for row in _rows(metrics))
 
 
-def _rows(metrics: Sequence[str]) -> list[Metric]:
-    unknown = [name for name in metrics if name not in TABLE]
-    if unknown or not metrics:
-        what = f'no metric "{unknown[0]}"' if unknown else "no metric named"
-        raise InputError(f"{what}; choose from {', '.join(TABLE)}")
-    return [TABLE[name] for name in metrics]
+def _rows(metrics: Sequence[str] | str) -> list[Metric]:
+    names = [metrics] if isinstance(metrics, str) else metrics
+    if ALL in names:
+        return list(TABLE.values())
+    unknown = [name for name in names if name not in TABLE]
+    if unknown or not names:
+        what = f'no metric "{unknown[0]}"{_nearest(unknown[0])}' if unknown else "no metric named"
+        raise InputError(f"{what}; choose from {', '.join(TABLE)}, or {ALL}")
+    return [TABLE[name] for name in names]
+
+
+def _nearest(name: str) -> str:
+    plain = {known.lower().replace("-", ""): known for known in TABLE}
+    near = difflib.get_close_matches(name.lower().replace("_", "").replace("-", ""), plain, n=1)
+    return f' (did you mean "{plain[near[0]]}"?)' if near else ""

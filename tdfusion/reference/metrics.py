@@ -127,6 +127,7 @@ def survey_ssim(source: np.ndarray, fused: np.ndarray) -> float:
 def write_check_values(path: Path = CHECK_VALUES) -> None:
     """Compute every expected value of the file anew, to 10 decimals; 0/0 stays null."""
     from tdfusion.metrics.conformance import CheckCase, check_cases
+    from tdfusion.reference.further_metrics import further_metrics
 
     content = json.loads(path.read_text())
     cases: dict[str, CheckCase] = {case.name: case for case in check_cases()}
@@ -134,8 +135,9 @@ def write_check_values(path: Path = CHECK_VALUES) -> None:
         case, undefined = cases[entry["name"]], entry["undefined"]
         entry["expected"] = {
             convention: {
-                metric: None if metric in undefined else round(value, 10) + 0.0
-                for metric, value in reference_metrics(case.I_f, case.I_a, case.I_b, convention).items()
+                metric: None if metric in undefined or math.isnan(value) else round(value, 10) + 0.0
+                for values in (reference_metrics, further_metrics)
+                for metric, value in values(case.I_f, case.I_a, case.I_b, convention).items()
             }
             for convention in content["conventions"]
         }
