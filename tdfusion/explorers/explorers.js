@@ -583,6 +583,8 @@ function Shares(stops, seeds) {
   const svg = h("svg", { class: "tdx-chart", viewBox: `0 0 ${w} ${height}`, role: "img" });
   const mean = (list) => list.reduce((sum, v) => sum + v, 0) / list.length;
   const line = (by) => by.map((list, i) => `${i ? "L" : "M"}${x(i).toFixed(1)} ${y(mean(list)).toFixed(1)}`).join("");
+  const names = Object.keys(seeds);
+  const at = (k) => left + 8 + names.slice(0, k).reduce((sum, name) => sum + 42 + 6.4 * name.length, 0);
   const ticks = Array.from({ length: 21 }, (_, i) => i / 20).filter((t) => t > low && t < high);
   return {
     svg, mean,
@@ -600,8 +602,8 @@ function Shares(stops, seeds) {
             h("path", { class: `tdx-curve tdx-c${k}`, d: line(by) }),
             by.flatMap((list, i) => list.map((v) =>
               h("circle", { class: `tdx-dot tdx-c${k}`, cx: x(i), cy: y(v), r: 2.5 })))),
-          h("line", { class: `tdx-curve tdx-c${k}`, x1: left + 8 + 180 * k, x2: left + 32 + 180 * k, y1: 9, y2: 9 }),
-          h("text", { x: left + 38 + 180 * k, y: 13 }, name)]));
+          h("line", { class: `tdx-curve tdx-c${k}`, x1: at(k), x2: at(k) + 24, y1: 9, y2: 9 }),
+          h("text", { x: at(k) + 29, y: 13 }, name)]));
     },
   };
 }
