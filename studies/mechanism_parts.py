@@ -35,20 +35,17 @@ class Scenes:
 
 def load(split: str, scratch: Path) -> Scenes:
     """The scenes of the study; drawn once, then kept under ``scratch``."""
+    length = TRAIN if split == "train" else TEST
     file = scratch / f"scenes_{split}.pt"
     if not file.exists():
+        pairs = [SynthRoad(split, length, SIZE, DATA_SEED)[i] for i in range(length)]
+        stacked = {
+            name: torch.stack([getattr(p, name) for p in pairs]) for name in ("ir", "vi", "mask", "optimum")
+        }
+        stacked["oracle"] = torch.stack([oracle_weights(p.optimum) for p in pairs])
         with whole_file(file) as part:
-            torch.save(vars(draw(split, TRAIN if split == "train" else TEST, DATA_SEED)), part)
+            torch.save(stacked, part)
     return Scenes(**torch.load(file, weights_only=True))
-
-
-def draw(split: str, length: int, seed: int) -> Scenes:
-    """So many scenes of a split, drawn now."""
-    pairs = [SynthRoad(split, length, SIZE, seed)[i] for i in range(length)]
-    stacked = {
-        name: torch.stack([getattr(p, name) for p in pairs]) for name in ("ir", "vi", "mask", "optimum")
-    }
-    return Scenes(**stacked, oracle=torch.stack([oracle_weights(p.optimum) for p in pairs]))
 
 
 def _local(outputs: int, width: int) -> nn.Sequential:

@@ -14,7 +14,7 @@ over the pixels of a batch whose class one image carries: the balanced share of 
 the push, and the AUC (how often a pixel of infrared's is pushed further up than one of visible's), which a lean of
 the whole map leaves as it is; further the cosine with the push of ``image`` (same pairs), and what the solve left of v.
 
-    python -m studies.lookahead        # half an hour on one core
+    python -m studies.pushes        # half an hour on one core
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from tdfusion.results import save
 from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 
-RESULT = ROOT / "results" / "lookahead.csv"
+RESULT = ROOT / "results" / "pushes.csv"
 SEEDS = (10, 11, 12)  # of the networks and of the scenes
 STATES = {
     "mask": ("mask", 150),

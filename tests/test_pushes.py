@@ -9,7 +9,7 @@ import torch
 from test_meta import TinyF, batch
 from torch import Tensor, nn
 
-from studies.lookahead import LEVEL, adam_slope, levels, scores, solve_damped_path
+from studies.pushes import LEVEL, adam_slope, levels, scores, solve_damped_path
 from tdfusion.jacobian import directional_derivative, solve_damped, values
 from tdfusion.losses import intensity_loss
 
