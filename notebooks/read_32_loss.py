@@ -220,5 +220,5 @@ for variant, (intensity, gradient) in sizes.items():
 # the YOLOv8 loss (box, class and distribution terms) for detection. It is the only loss that sees a label, and it
 # never sees the weights. How it reaches them all the same is the subject of Sec. 3.4.
 #
-# ```{libcode} tdfusion.tasks.segmentation.SegmentationTask.forward
+# ```{libcode} tdfusion.tasks.dense.DenseTask.forward
 # ```

@@ -2,38 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from tdfusion.config import Method
+from studies.arm import Arm
 
 SEEDS = (0, 1, 2)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One way to train; every number of it."""
-
-    F: str = "mask centred"  # "mask", "mask centred", "paper 8" (width 8, 1 block), "paper" (full width)
-    w: str = (
-        "learned"  # "half", "oracle", "random", "learned", "direct", or "ARM" / "ARM shuffled" of a done arm
-    )
-    G: str = "local"  # "local" or "paper" (full width)
-    method: Method = "forward"
-    alpha: float = 0.0
-    variant: str = "paper"  # of L_f and of the partition
-    G_update: str = "adam"
-    batch: int = 16
-    L: int = 10  # epochs
-    M: int = 12  # meta-steps per epoch
-    N: int = 24  # fusion steps per epoch
-    warm: int = 48  # fusion steps before the first epoch
-    eta_F: float = 3e-3
-    eta_T: float = 3e-3
-    eta_G: float = 3e-3
-    standardised: bool = True  # T's input in the loop
-    falling: bool = False  # eta_G falls to a tenth, linearly over the epochs
-    task_weight: float = 0.0  # of L_t in the loss that moves F (Exp. III of Table 3)
-
 
 PAPER = Arm(
     F="paper", G="paper", alpha=1.0, batch=2, L=5, M=60, N=120, warm=0,

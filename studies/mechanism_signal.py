@@ -26,9 +26,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from studies.mechanism import ROOT, SCRATCH, Run
+from studies.mechanism import ROOT, SCRATCH
 from studies.mechanism_arms import MASK, SEEDS
-from studies.mechanism_parts import Scenes, load
+from studies.scene_parts import Scenes, load
+from studies.scene_run import Run
 from tdfusion.data.synthroad.scenes import OPTIMUM
 from tdfusion.files import whole_file
 from tdfusion.jacobian import call, directional_derivative, solve_damped, values

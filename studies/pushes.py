@@ -8,21 +8,20 @@ Every form asks w_a to move along $-(I_a - I_b) \odot K g$, g the task's pixel g
 - ``1e+03`` ... ``1e-04``: $J (J^\top J + \lambda)^{-1} J^\top$, a converged F held to where it is by lambda;
 - ``image``: 1.
 
-``mask`` is an F that can only choose, ``paper 8`` the paper's form of F at width 8; ``T older``: the same after four
-times as many steps. The group says whether the task judges the pairs that w is written for, or others. A row holds,
+``mask`` is an F that can only choose, ``paper 8`` the paper's form of F at width 8; ``T older``: the same after more
+steps. The group says whether the task judges the pairs that w is written for, or others. A row holds,
 over the pixels of a batch whose class one image carries: the balanced share of right signs and the same by mass of
 the push, and the AUC (how often a pixel of infrared's is pushed further up than one of visible's), which a lean of
 the whole map leaves as it is; further the cosine with the push of ``image`` (same pairs), and what the solve left of v.
 
-    python -m studies.pushes        # half an hour on one core
+    python -m studies.pushes        # a quarter of an hour on one core
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import product
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,9 +30,9 @@ from torch import Tensor, nn
 from torch.func import vjp
 from tqdm import tqdm
 
-from studies.mechanism import ROOT, Run
-from studies.mechanism_arms import MASK
-from studies.mechanism_parts import TRAIN, draw
+from studies.arm import Arm
+from studies.scene_parts import load
+from studies.scene_run import Run
 from tdfusion.data.pair import Batch
 from tdfusion.data.synthroad.scenes import OPTIMUM, right_signs
 from tdfusion.files import whole_file
@@ -43,16 +42,14 @@ from tdfusion.results import save
 from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
 
-RESULT = ROOT / "results" / "pushes.csv"
+ROOT = Path(__file__).resolve().parents[1]
+SCRATCH, RESULT = ROOT / "runs" / "pushes", ROOT / "results" / "pushes.csv"
 SEEDS = (10, 11, 12)  # of the networks and of the scenes
-STATES = {
-    "mask": ("mask", 150),
-    "mask, T older": ("mask", 600),
-    "paper 8": ("paper 8", 150),
-}  # F, warm-up steps
+WARM = {"mask": (150, 400), "paper 8": (150,)}  # steps of F and T at w = 1/2 before the push is measured
+SCENES = 384
 DAMPINGS = tuple(10.0**k for k in range(3, -5, -1))
 STOPS = ("one step, Adam", "one step", *(f"{damping:.0e}" for damping in DAMPINGS), "image")
-BATCH, ITERATIONS, SHOWN = 8, 150, 3
+BATCH, ITERATIONS, SHOWN = 8, 100, 3
 LEVEL = 3.0  # a map is kept in 8 bits between -3 and 3 root mean squares
 
 
@@ -186,14 +183,23 @@ def levels(push: Tensor) -> np.ndarray:
     return ((scaled / LEVEL).clamp(-1, 1) * 127.5 + 127.5).round().byte().numpy()
 
 
-def measure(name: str, seed: int) -> tuple[list[dict], dict[str, np.ndarray]]:
+def states(network: str, seed: int) -> Iterator[tuple[str, Run]]:
+    """F and T after so many steps, under the name of the state."""
+    scenes = load("train", SCRATCH, seed, SCENES)
+    run = Run(Arm(F=network, w="half", batch=8), seed, scenes, scenes)
+    done = 0
+    for warm in WARM[network]:
+        run.state.T.train()
+        for _ in range(warm - done):
+            run.fusion_step()
+        run.state.T.eval()
+        yield network if not done else f"{network}, T older", run
+        done = warm
+
+
+def measure(name: str, run: Run) -> tuple[list[dict], dict[str, np.ndarray]]:
     """Rows of one state of F and T, and the maps of its first scenes."""
-    network, warm = STATES[name]
-    scenes = draw("train", TRAIN, seed)
-    run = Run(replace(MASK, F=network, w="half"), seed, scenes, scenes)
-    for _ in range(warm):
-        run.fusion_step()
-    run.state.T.eval()
+    scenes, seed = run.train, run.seed
     order = torch.randperm(len(scenes), generator=torch.Generator().manual_seed(seed))
     ours, others = order[: 2 * BATCH].split(BATCH)
     mtr, mts = scenes.batch(ours), scenes.batch(others)
@@ -226,8 +232,11 @@ def main() -> None:
     keep_freed_memory()
     made = Provenance.begin(seeds=list(options.seeds))
     rows, kept = [], {}
-    for seed, name in tqdm(list(product(options.seeds, STATES)), unit="state"):
-        more, maps = measure(name, seed)
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    every = ((seed, state) for seed in options.seeds for network in WARM for state in states(network, seed))
+    total = len(options.seeds) * sum(map(len, WARM.values()))
+    for seed, state in tqdm(every, total=total, unit="state"):
+        more, maps = measure(*state)
         rows += more
         if seed == options.seeds[0]:
             kept |= maps
@@ -239,8 +248,8 @@ def main() -> None:
         what="The push on w_a against how far ahead the loss looks: right signs by state of F and T (module's text)",
         command=command_line(),
         provenance=[made.finish()],
-        settings={"states": STATES, "batch": BATCH, "iterations": ITERATIONS, "level": LEVEL,
-                  "dampings": list(DAMPINGS), "scenes": TRAIN, "shown_seed": options.seeds[0]},
+        settings={"warm": WARM, "batch": BATCH, "iterations": ITERATIONS, "level": LEVEL,
+                  "dampings": list(DAMPINGS), "scenes": SCENES, "shown_seed": options.seeds[0]},
         folder=options.out.parent,
     )  # fmt: skip
 

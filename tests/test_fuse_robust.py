@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -234,8 +235,10 @@ def test_ctrl_c_leaves_whole_files_and_a_second_call_goes_on(pairs, tmp_path) ->
     command = [sys.executable, "-m", "tdfusion", "fuse", "--ir", tmp_path / "ir", "--vi", tmp_path / "vi"]
     command += ["--out", tmp_path / "out", "--weights", tmp_path / "F.safetensors"]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # a shell that puts this test in the background has it ignore Ctrl-C, and its children too
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     while not (tmp_path / "out" / "a.png").exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

@@ -18,7 +18,7 @@ from tdfusion.runs.parameters import check_parameters
 ORDER = [
     ["errors"],
     ["settings"],
-    ["extras", "files"],
+    ["extras", "files", "intervals"],
     ["data"],
     ["config"],
     ["weights"],

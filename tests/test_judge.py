@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from tdfusion.data.pair import Batch
 from tdfusion.downstream.judge import judge
-from tdfusion.tasks.segmentation import SegmentationTask, class_weights, standardised
+from tdfusion.tasks.dense import class_weights, standardised
+from tdfusion.tasks.segmentation import SegmentationTask
 
 CLASSES = ("ground", "thing")
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from studies import mechanism, mechanism_signal
-from studies.mechanism import Run, shuffled
+from studies.arm import Arm
 from studies.mechanism_arms import MASK
-from studies.mechanism_parts import LocalLossNet, MaskFusion, Scenes, region_means, weights_all
+from studies.scene_parts import LocalLossNet, MaskFusion, Scenes, region_means, weights_all
+from studies.scene_run import Run, shuffled
 from tdfusion import results
 from tdfusion.data.synthroad.scenes import OPTIMUM, SynthRoad, oracle_weights
 
@@ -88,7 +89,7 @@ def test_the_stored_study_is_whole() -> None:
     assert missing == set(about["settings"]["not_run"])
     assert [(made["arm"], made["seed"]) for made in about["provenance"]] == list(judged.index)
     for arm, setting in about["arms"].items():
-        assert asdict(mechanism.Arm(**setting)) == asdict(mechanism.ARMS[arm])
+        assert asdict(Arm(**setting)) == asdict(mechanism.ARMS[arm])
     over_classes = table.query("metric == 'IoU'").groupby(["arm", "seed"])["value"].mean()
     np.testing.assert_allclose(over_classes[judged.index], judged, atol=1e-5)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -256,8 +257,10 @@ def test_ctrl_c_leaves_no_half_video(tmp_path) -> None:
     command = [sys.executable, "-m", "tdfusion", "fuse", "--ir", ir, "--vi", vi, "--stretch", "none"]
     command += ["--out", tmp_path / "out" / "f.mkv", "--weights", tmp_path / "F.safetensors"]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # a shell that puts this test in the background has it ignore Ctrl-C, and its children too
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     while not list((tmp_path / "out").iterdir()) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from tdfusion.data.pair import Batch
 from tdfusion.downstream.protocols import SEGFORMERS
 from tdfusion.downstream.scores import Scores, confusion_matrix, segmentation_scores
-from tdfusion.tasks.segmentation import SegmentationTask, class_weights
+from tdfusion.tasks.dense import class_weights
+from tdfusion.tasks.segmentation import SegmentationTask
 
 MakeTask = Callable[[int, Tensor], nn.Module]  # number of classes and their weights -> T
 

@@ -26,7 +26,8 @@ from tdfusion.downstream.scores import Scores, confusion_matrix, segmentation_sc
 from tdfusion.errors import InputError
 from tdfusion.extras import extra
 from tdfusion.files import write_text
-from tdfusion.tasks.segmentation import SegmentationTask, class_weights
+from tdfusion.tasks.dense import class_weights
+from tdfusion.tasks.segmentation import SegmentationTask
 from tdfusion.weights import read_safetensors, write_safetensors
 
 with extra("train", "segmentation"):

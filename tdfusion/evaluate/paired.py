@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tdfusion.errors import InputError
+from tdfusion.intervals import student
 
 if TYPE_CHECKING:
     from tdfusion.evaluate.scores import Evaluation
@@ -57,8 +57,6 @@ def differences(evaluation: Evaluation, against: str | None = None, level: float
     Raises:
         InputError: no scores of ``against``; a level that is not between 0 and 1.
     """
-    if not 0 < level < 1:
-        raise InputError(f"level is {level:g}; give a number between 0 and 1")
     if against is not None and against not in evaluation.methods:
         raise InputError(f'no scores of "{against}"; choose {", ".join(evaluation.methods)}')
     if not evaluation.evaluated:
@@ -80,18 +78,6 @@ def differences(evaluation: Evaluation, against: str | None = None, level: float
             for metric in evaluation.metrics:
                 each = [mine[metric] - theirs[metric] for mine, theirs in pairs]
                 defined = [difference for difference in each if not math.isnan(difference)]
-                interval = _mean_and_interval(defined, level)
-                found.append(Difference(method, against, group, metric, len(defined), *interval))
+                i = student(defined, level)
+                found.append(Difference(method, against, group, metric, i.n, i.mean, i.low, i.high))
     return found
-
-
-def _mean_and_interval(values: list[float], level: float) -> tuple[float, float, float]:
-    if not values:
-        return math.nan, math.nan, math.nan
-    mean, n = statistics.fmean(values), len(values)
-    if n < 2:
-        return mean, math.nan, math.nan
-    from scipy.special import stdtrit  # here: commands parse without scipy
-
-    half = float(stdtrit(n - 1, (1 + level) / 2)) * statistics.stdev(values) / math.sqrt(n)
-    return mean, mean - half, mean + half

@@ -2,75 +2,34 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as nnf
-from torch import Tensor, nn
+from torch import Tensor
 
-from tdfusion.data.pair import Batch
-from tdfusion.errors import InputError
 from tdfusion.extras import extra
+from tdfusion.tasks.dense import DenseTask
 
 with extra("train", "segmentation"):
     from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 
-def class_weights(counts: Tensor) -> Tensor:
-    """1 / sqrt(share of the class + 0.001), of mean 1: rare classes count, absent ones do not explode.
-
-    Args:
-        counts: pixels of each class, (classes,).
-
-    Returns:
-        float32 (classes,). Beyond the paper: for short trainings, in which T would not see rare classes.
-    """
-    weight = (counts.double() / counts.sum() + 0.001).rsqrt()
-    return (weight / weight.mean()).float()
-
-
-def standardised(images: Tensor) -> Tensor:
-    """Every image (B, C, H, W) with mean 0 and deviation 1, whatever its brightness and contrast."""
-    mean, sd = images.mean((1, 2, 3), keepdim=True), images.std((1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
-    return (images - mean) / (sd + 1e-6)
-
-
-class SegmentationTask(nn.Module):
+class SegmentationTask(DenseTask):
     """T for segmentation: SegFormer-B0 from scratch, one input channel, decoder width 256.
 
     Args:
         classes: number of classes, background included (MSRS 9, FMB 15).
-        weight: of each class in the cross-entropy, (classes,), see `class_weights`; None: all alike.
-        standardise: T sees every image `standardised`.
+        weight: of each class in the cross-entropy, (classes,), see `tdfusion.tasks.dense.class_weights`; None:
+            all alike.
+        standardise: T sees every image `tdfusion.tasks.dense.standardised`.
         **network: other settings of `transformers.SegformerConfig`, for smaller networks.
     """
 
     def __init__(
         self, classes: int, weight: Tensor | None = None, standardise: bool = False, **network: object
     ) -> None:
-        super().__init__()
-        self.classes, self.standardise = classes, standardise
-        self.register_buffer("weight", weight, persistent=False)
+        super().__init__(classes, weight, standardise)
         self.network = SegformerForSemanticSegmentation(
             SegformerConfig(**{"num_channels": 1} | network, num_labels=classes)
         )
 
-    def logits(self, I_f: Tensor) -> Tensor:
-        """Class scores of fused images (B, 1, H, W), at their size: (B, classes, H, W)."""
-        if self.standardise:
-            I_f = standardised(I_f)
-        coarse = self.network(pixel_values=I_f).logits  # (B, classes, H/4, W/4)
-        return nnf.interpolate(coarse, size=I_f.shape[-2:], mode="bilinear", align_corners=True)
-
-    def forward(self, I_f: Tensor, batch: Batch) -> Tensor:
-        """L_t: cross-entropy over all classes, background included, mean over pixels.
-
-        Raises:
-            InputError: the batch has no masks.
-        """
-        if batch.mask is None:
-            raise InputError(f"{', '.join(batch.names)}: no segmentation mask, which this task trains on")
-        return nnf.cross_entropy(self.logits(I_f), batch.mask, self.weight)
-
-    @torch.no_grad()
-    def predict(self, I_f: Tensor) -> Tensor:
-        """The most probable class per pixel, int64 (B, H, W). Uses the module's current mode."""
-        return self.logits(I_f).argmax(1)
+    def scores(self, images: Tensor) -> Tensor:
+        """At a quarter of the images' size: (B, classes, H/4, W/4)."""
+        return self.network(pixel_values=images).logits

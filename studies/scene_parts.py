@@ -1,4 +1,4 @@
-"""Pieces of the mechanism study: scenes in memory, small networks, regions."""
+"""Pieces of the studies on known scenes: scenes in memory, small networks, regions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from tdfusion.data.pair import Batch
 from tdfusion.data.synthroad.scenes import OPTIMUM, SynthRoad, oracle_weights
+from tdfusion.errors import InputError
 from tdfusion.files import whole_file
 
 SIZE, TRAIN, TEST, DATA_SEED = (64, 64), 384, 96, 0
@@ -33,19 +35,30 @@ class Scenes:
         return Batch(self.ir[chosen], self.vi[chosen], names, mask=self.mask[chosen])
 
 
-def load(split: str, scratch: Path) -> Scenes:
-    """The scenes of the study; drawn once, then kept under ``scratch``."""
-    length = TRAIN if split == "train" else TEST
-    file = scratch / f"scenes_{split}.pt"
+def load(split: str, scratch: Path, seed: int = DATA_SEED, count: int | None = None) -> Scenes:
+    """Scenes of `SynthRoad`; drawn once, then kept under ``scratch``.
+
+    Args:
+        split: "train" or "test".
+        scratch: folder.
+        seed: of the scenes.
+        count: how many; None: as many as the first study had.
+    """
+    length = count or (TRAIN if split == "train" else TEST)
+    file = scratch / (f"scenes_{split}.pt" if seed == DATA_SEED else f"scenes_{split}_{seed}.pt")
     if not file.exists():
-        pairs = [SynthRoad(split, length, SIZE, DATA_SEED)[i] for i in range(length)]
+        drawn = SynthRoad(split, length, SIZE, seed)
+        pairs = [drawn[i] for i in tqdm(range(length), desc=f"draw {split}", unit="scene", leave=False)]
         stacked = {
             name: torch.stack([getattr(p, name) for p in pairs]) for name in ("ir", "vi", "mask", "optimum")
         }
         stacked["oracle"] = torch.stack([oracle_weights(p.optimum) for p in pairs])
         with whole_file(file) as part:
             torch.save(stacked, part)
-    return Scenes(**torch.load(file, weights_only=True))
+    scenes = Scenes(**torch.load(file, weights_only=True))
+    if len(scenes) != length:
+        raise InputError(f"{file}: {len(scenes)} scenes, {length} are asked for; delete the file")
+    return scenes
 
 
 def _local(outputs: int, width: int) -> nn.Sequential:

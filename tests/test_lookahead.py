@@ -1,0 +1,134 @@
+"""The study of how far ahead a loss looks measures what it says, and adds to what is stored."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from studies import lookahead
+from studies.lookahead_arms import ARMS, JOBS, SEEDS, TEACHER, TIERS, jobs, needs_teacher
+from studies.plain_weights import RULES, blobs, brighter, contrast, edges
+from studies.scene_parts import Scenes, load
+from tdfusion import results
+from tdfusion.data.pair import Batch
+from tdfusion.data.synthroad.labels import INFRARED, VISIBLE
+from tdfusion.errors import InputError
+from tdfusion.tasks.unet import UNetTask
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch) -> None:
+    """Eight scenes, two steps of a judge, and a folder of the test's own."""
+    monkeypatch.setattr(lookahead, "SCRATCH", tmp_path / "runs")
+    (tmp_path / "runs").mkdir()
+    for name, value in {"TRAIN": 32, "TEST": 13, "STEPS": 2}.items():
+        monkeypatch.setattr(lookahead, name, value)
+    short = {name: dict(vars(arm)) | {"L": 1, "M": 1, "N": 1, "warm": 1} for name, arm in ARMS.items()}
+    monkeypatch.setattr(lookahead, "ARMS", {name: type(ARMS[name])(**arm) for name, arm in short.items()})
+
+
+def made(name: str, seed: int = 10) -> dict:
+    """A job's file, written as its command writes it."""
+    scenes = [lookahead.scenes_of(kind, seed) for kind in ("train", "test")]
+    found = (lookahead.run_arm if name in ARMS else lookahead.run_image)(name, seed, *scenes)
+    lookahead.file_of(name, seed).write_text(json.dumps(found))
+    return json.loads(lookahead.file_of(name, seed).read_text())
+
+
+def test_every_kind_of_job_is_judged_and_collecting_adds_to_the_table(small, tmp_path) -> None:
+    taught = made(TEACHER)
+    assert set(taught["judged"]) == {"", ", U-Net"} and "judged mix" not in taught
+    learned, plain, image = made("small: image step"), made("small: contrast"), made("two channels")
+    assert 0 <= learned["judged mix"][""][0] <= 1 and learned["map"]["mass"] == pytest.approx(0.5, abs=0.2)
+    assert "map" in plain and "metrics" not in image and made("w alone")["judged"]
+    lookahead.collect(tmp_path / "lookahead.csv")
+    first = results.load("lookahead", tmp_path)
+    assert set(first["arm"]) == {TEACHER, "small: image step", "small: contrast", "two channels", "w alone"}
+    for file in (tmp_path / "runs").glob("*.json"):
+        file.unlink()
+    made("small: half")
+    lookahead.collect(tmp_path / "lookahead.csv")
+    both, about = results.load("lookahead", tmp_path), results.about("lookahead", tmp_path)
+    kept = both[both["arm"] != "small: half"].reset_index(drop=True)
+    assert kept.equals(first)
+    ran = [(run["arm"], run["seed"]) for run in about["provenance"]]
+    assert ran == [job for job in jobs() if job in ran] and len(ran) == 6
+    assert len(about["settings"]["not_run"]) == len(jobs()) - 6
+    assert results.maps("lookahead", tmp_path)["teacher, w_a"].shape == (4, 64, 64)
+
+
+def test_the_teacher_sees_other_scenes_than_it_is_judged_on(small) -> None:
+    train, other = (lookahead.scenes_of(kind, 10) for kind in ("train", "other"))
+    assert len(train) == len(other) and not (train.ir == other.ir).flatten(1).all(1).any()
+
+
+def test_every_job_has_a_place_and_the_core_of_five_seeds_comes_first() -> None:
+    order = jobs()
+    assert len(order) == len(set(order)) == len(JOBS) * len(SEEDS)
+    core = [job for job in order if job[0] in TIERS["core"]]
+    assert max(order.index(job) for job in core if job[1] < 15) < min(
+        order.index((name, 10)) for name in TIERS["controls"]
+    )
+    assert {name for name in JOBS if needs_teacher(name)} >= {"small: taught", "small: shuffled", "w alone"}
+    assert not any(needs_teacher(name) for name in (TEACHER, "small: half", "small: image step", "mean"))
+
+
+def known() -> Scenes:
+    """Two scenes of 8x8 pixels: infrared carries on the left, visible on the right, neither in one row."""
+    optimum = torch.full((2, 8, 8), VISIBLE)
+    optimum[..., :4] = INFRARED
+    optimum[1, -1] = 0
+    flat = torch.zeros(2, 1, 8, 8)
+    oracle = (optimum == INFRARED).float()[:, None]
+    return Scenes(flat, flat, torch.zeros(2, 8, 8, dtype=torch.int64), optimum, oracle)
+
+
+def test_a_map_is_scored_by_where_it_is_right_and_not_by_its_size() -> None:
+    scenes = known()
+    assert lookahead.map_scores(scenes.oracle, scenes) == {"rank": pytest.approx(1), "mass": 1}
+    assert lookahead.map_scores(1 - scenes.oracle, scenes) == {"rank": pytest.approx(-1), "mass": 0}
+    assert lookahead.map_scores(0.4 + 0.01 * scenes.oracle, scenes)["rank"] == pytest.approx(1)
+    assert lookahead.map_scores(torch.full_like(scenes.oracle, 0.9), scenes) == {
+        "rank": 0, "mass": pytest.approx(0.5),
+    }  # fmt: skip
+    # one of the eight columns wrong, ties in both halves: Spearman's rho of two binary variables is their phi
+    wrong = scenes.oracle.clone()
+    wrong[..., 0] = 0
+    for i, pixels in enumerate((slice(None), slice(0, 7))):
+        w, right = wrong[i, 0, pixels].flatten().numpy(), scenes.oracle[i, 0, pixels].flatten().numpy()
+        assert np.corrcoef(w, right)[0, 1] == pytest.approx(lookahead.map_scores(wrong, scenes)["rank"])
+
+
+def test_rules_of_thumb_on_images_whose_answer_is_plain() -> None:
+    I_a, I_b = torch.full((1, 1, 16, 16), 0.2), torch.full((1, 1, 16, 16), 0.5)
+    I_a[..., 8:] = 0.9
+    assert brighter(I_a, I_b, 0)[0, 0, 0].tolist() == [0.0] * 8 + [1.0] * 8
+    for row in (0, 1):  # stripes of two rows: only infrared has structure on the left
+        I_a[..., row::4, :4] += 0.1
+    for rule in (contrast, edges):
+        w = rule(I_a, I_b, 0)
+        assert w[..., 4:12, 1].min() > 0.9 and rule(I_b, I_a, 0)[..., 4:12, 1].max() < 0.1
+        assert w.shape == I_a.shape and w.min() >= 0 and w.max() <= 1
+    drawn = [blobs(I_a, I_b, seed) for seed in (0, 0, 1)]
+    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+    assert torch.equal(blobs(I_b, I_a, 0), drawn[0]) and set(drawn[0].unique().tolist()) == {0.0, 1.0}
+    assert set(RULES) == {arm.w for name, arm in ARMS.items() if arm.w in RULES}
+
+
+def test_a_unet_gives_scores_at_the_images_size_and_learns() -> None:
+    torch.manual_seed(0)
+    T = UNetTask(3, channels=2, width=4)
+    images, mask = torch.rand(2, 2, 40, 56), torch.randint(0, 3, (2, 40, 56))
+    assert T.logits(images).shape == (2, 3, 40, 56) and T.scores(images).shape == (2, 3, 20, 28)
+    batch = Batch(images, images, ("a", "b"), mask=mask)
+    T(images, batch).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in T.parameters() if p.ndim > 1)
+
+
+def test_scenes_of_another_length_are_refused(tmp_path) -> None:
+    load("test", tmp_path, 7, 2)
+    with pytest.raises(InputError, match="2 scenes, 3 are asked for"):
+        load("test", tmp_path, 7, 3)
