@@ -17,13 +17,15 @@
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three rows of small maps, one per state of the networks: what carries the scene, then the push on the infrared weight through one Adam step, one plain step, converged networks at three values of lambda, and the image step. From left to right the maps go from a smear to fine detail"}, "figure": {"caption": "How the task asks w_a to move on one scene (orange: up, towards infrared; purple: down), each map divided by its root mean square over its batch. First column: what the scene knows (orange infrared, purple visible, white either, pale orange both). Then the look-ahead grows from left to right. Rows: an F that can only choose between the sources, the same with a T that was trained for longer, and the paper's form of F at width 8.", "name": "fig-lookahead-answer"}}
 import copy
+import sys
+from pathlib import Path
 
 import torch
 from IPython.display import Markdown, display
 from torch import Tensor, nn
 from torch.func import grad, hessian, jacrev, vjp
 
-from studies.pushes import STOPS, adam_slope
+import tdfusion
 from tdfusion import results
 from tdfusion.data.pair import Batch, collate
 from tdfusion.data.synthroad.scenes import SynthRoad
@@ -42,6 +44,9 @@ from tdfusion.meta import (
 from tdfusion.models import FusionNet, LossNet
 from tdfusion.results.paper import format_table
 from tdfusion.tasks.segmentation import SegmentationTask
+
+sys.path.append(str(Path(tdfusion.__file__).parents[1]))
+from studies.pushes import STOPS, adam_slope
 
 torch.set_num_threads(1)  # images this small gain nothing from a second thread
 
