@@ -10,7 +10,8 @@
 # # Explorers: look for yourself
 #
 # **What this page shows.** Four pictures that answer: the weights that $\mathcal{G}$ wrote, the loss landscape that
-# given weights make, fused images under a divider, and the six metrics while an image is spoiled.
+# given weights make, fused images under a divider, and the six metrics while an image is spoiled. A fifth, on what the
+# task asks of the weights, stands where it is needed: in [3.7b](read_37_lookahead.ipynb#see-it).
 #
 # **What it needs.** Nothing to read it: the explorers work on this page as it is, from disk, with no kernel and no
 # network. To make them for your own pairs: the library with its extra `book`, and a few seconds of CPU.

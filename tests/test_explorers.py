@@ -27,6 +27,7 @@ pytest.importorskip("anywidget", reason="the explorers need anywidget: pip insta
 from tdfusion.explorers import (
     DEGRADATIONS,
     FusionLens,
+    LookAhead,
     LossLandscape,
     MetricPlayground,
     WeightsExplorer,
@@ -186,6 +187,35 @@ def test_degradations_begin_with_the_image_itself_and_do_what_they_say(pairs) ->
     assert (float(full.min()), float(full.max())) == pytest.approx((0, 1))
 
 
+@pytest.fixture(scope="module")
+def look_ahead(pairs) -> LookAhead:
+    """Two F with three stops; the first pushes the right way everywhere, the last the wrong way."""
+    right = [(p.optimum == 1).float() - (p.optimum == 2).float() for p in pairs]
+    maps = {"no": [0 * m + 1 for m in right], "right": right, "wrong": [-m for m in right]}
+    seeds = {"no": [0.5, 0.5], "right": [1.0, 0.9], "wrong": [0.0, 0.1]}
+    backwards = {stop: [-m for m in push] for stop, push in maps.items()}
+    return LookAhead(pairs, {"F": maps, "other": backwards}, {"F": seeds, "other": seeds})
+
+
+def test_the_push_on_show_is_the_one_that_was_given_and_its_signs_are_counted(look_ahead, pairs) -> None:
+    for network, sign in (("F", 1), ("other", -1)):
+        for stop, expected in enumerate((0.5, 1.0, 0.0)):
+            look_ahead.set_state({"network": network, "stop": stop, "scene": 1})
+            given = look_ahead.pushes[network][look_ahead.stops[stop]][1]
+            sent = look_ahead.data["pushes"][network][stop][1]
+            assert np.abs(unpacked(sent)[0] - given.numpy()).max() <= 2 / 255
+            share = expected if sign == 1 or stop == 0 else 1 - expected
+            assert look_ahead.reading()["scene"] == share == look_ahead.data["right"][network][stop][1]
+    assert look_ahead.reading()["seeds"] == [0.0, 0.1]
+
+
+def test_a_scene_without_a_preference_has_no_share(pairs) -> None:
+    flat = Pair(pairs[0].ir, pairs[0].vi, "flat", optimum=torch.zeros(48, 64, dtype=torch.int64))
+    explorer = LookAhead([flat], {"F": {"one": [torch.ones(48, 64)]}}, {"F": {"one": [0.5]}})
+    assert explorer.data["right"] == {"F": [[None]]}
+    json.loads(json.dumps(explorer.data, allow_nan=False))
+
+
 # The loss of a region
 
 
@@ -265,14 +295,20 @@ def test_a_pair_can_be_added_to_runs(runs, pairs) -> None:
     assert len(explorer.pairs) == 2
 
 
-def every(weights, playground, pairs) -> list:
+def every(weights, playground, look_ahead, pairs) -> list:
     lens = FusionLens({p.name: {"infrared": p.ir, "visible": p.vi} for p in pairs})
-    return [weights, playground, LossLandscape(pairs), lens]
+    return [weights, playground, LossLandscape(pairs), lens, look_ahead]
 
 
-def test_every_explorer_can_be_drawn_without_a_browser(weights, playground, pairs) -> None:
-    panels = {"WeightsExplorer": 9, "MetricPlayground": 7, "LossLandscape": 3, "FusionLens": 1}
-    for explorer in every(weights, playground, pairs):
+def test_every_explorer_can_be_drawn_without_a_browser(weights, playground, look_ahead, pairs) -> None:
+    panels = {
+        "WeightsExplorer": 9,
+        "MetricPlayground": 7,
+        "LossLandscape": 3,
+        "FusionLens": 1,
+        "LookAhead": 5,
+    }
+    for explorer in every(weights, playground, look_ahead, pairs):
         assert len(explorer.static().get_axes()) == panels[type(explorer).__name__]
 
 
@@ -283,8 +319,8 @@ def test_the_static_picture_is_of_the_maps_on_show(weights) -> None:
         assert np.array_equal(image, expected[0])
 
 
-def test_the_twin_holds_the_same_state_and_loads_nothing(weights, playground, pairs) -> None:
-    for explorer in every(weights, playground, pairs):
+def test_the_twin_holds_the_same_state_and_loads_nothing(weights, playground, look_ahead, pairs) -> None:
+    for explorer in every(weights, playground, look_ahead, pairs):
         html = explorer.html()
         text = html.partition('<script type="application/json">')[2].partition("</script>")[0]
         state = json.loads(text)
@@ -354,6 +390,16 @@ def test_input_that_does_not_fit_is_named(pairs) -> None:
             lambda: FusionLens({"a": {"infrared": a.ir}}),
             'scene "a" has the images infrared; give at least two',
         ),
+        (lambda: LookAhead([a], {}, {}), "no push to show"),
+        (
+            lambda: LookAhead([Pair(a.ir, a.vi, "real")], {"F": {"x": [w[0]]}}, {}),
+            '"real" does not say which',
+        ),
+        (
+            lambda: LookAhead([a], {"F": {"x": [w[0]]}}, {"F": {"y": [0.5]}}),
+            "F: its pushes and its seeds need",
+        ),
+        (lambda: LookAhead([a], {"F": {"x": [w]}}, {"F": {"x": [0.5]}}), r"F, x: maps of \[\(1, 48, 64\)\]"),
         (lambda: FusionLens({"a": {"x": a.ir, "y": a.ir[:, :5]}}), r'"y" of scene "a" is \(1, 5, 64\)'),
         (lambda: MetricPlayground(a, {}), "no fused image"),
         (lambda: MetricPlayground(a, {"ours": a.ir[0]}), r'ours of "test-00000-fog" is \(48, 64\)'),

@@ -22,10 +22,20 @@ pytest.importorskip("anywidget", reason="the explorers need anywidget: pip insta
 
 from browser import Browser, opened
 
-from tdfusion.explorers import FusionLens, LossLandscape, MetricPlayground, WeightsExplorer, Written
+from tdfusion.explorers import (
+    FusionLens,
+    LookAhead,
+    LossLandscape,
+    MetricPlayground,
+    WeightsExplorer,
+    Written,
+)
 
 HTML = Path(os.environ.get("TDFUSION_HTML") or ROOT / "_build" / "html")
 PAGE = HTML / "notebooks" / "explorers.html"
+ELSEWHERE = {
+    "lookahead": HTML / "notebooks" / "read_37_lookahead.html"
+}  # those that stand on a page of their own
 # All that a reader sees of an explorer: pixels, the vector layers, where things stand, and what is said.
 SEEN = """((root) => [...root.querySelectorAll("canvas")].map((c) => c.toDataURL() + c.style.clipPath).join() +
   [...root.querySelectorAll("svg")].map((s) => s.outerHTML).join() + root.innerText)"""
@@ -131,6 +141,11 @@ def known(pairs) -> dict[str, Any]:
         "playground": MetricPlayground(
             pairs[1], {"mean": (pairs[1].ir + pairs[1].vi) / 2, "max": pairs[1].vi}
         ),
+        "lookahead": LookAhead(
+            pairs,
+            {F: {stop: [torch.randn(48, 64) for _ in pairs] for stop in ("near", "far")} for F in "AB"},
+            {F: {"near": [0.5, 0.52], "far": [0.6, 0.7]} for F in "AB"},
+        ),
     }
 
 
@@ -220,6 +235,26 @@ def test_the_playground_shows_the_metrics_of_the_amount(open_known, known) -> No
     assert [f"{name} {value:.2f}" in said for name, value in expected.items()] == [True] * 6
 
 
+def test_the_look_ahead_says_the_shares_of_the_push_on_show(open_known, known) -> None:
+    seen, explorer = open_known("lookahead"), known["lookahead"]
+    before = seen.picture()
+    seen.choose("F", "B")
+    seen.focus(seen.labelled("the loss looks ahead"))
+    seen.press("ArrowRight")
+    explorer.set_state({"network": "B", "stop": 1})
+    found, said = explorer.reading(), seen.said()
+    assert said.startswith("far, B: ") and seen.picture() != before
+    expected = [found["scene"], sum(found["seeds"]) / 2, *found["seeds"]]
+    assert [int(v) for v in re.findall(r"(\d+) %", said)] == pytest.approx(
+        [100 * v for v in expected], abs=0.51
+    )
+    drawn = seen.root("[...root.querySelector('.tdx-panels').lastChild.querySelector('canvas').getContext('2d')"
+                      ".getImageData(0, 0, 64, 48).data]")  # fmt: skip
+    push = explorer.pushes["B"]["far"][0]
+    red, blue = (torch.tensor(drawn).view(48, 64, 4)[..., k].float() for k in (0, 2))
+    assert (red > blue)[push > 0.3].all() and (blue > red)[push < -0.3].all()  # orange up, purple down
+
+
 JUPYTER = """<!doctype html><meta charset="utf-8"><div id="here"></div>
 <script type="application/json" id="state">STATE</script><script type="application/json" id="code">CODE</script>
 <script type="module">
@@ -278,7 +313,7 @@ def open_page(browser) -> Iterator[Any]:
     opened = []
 
     def look(kind: str, **how: Any) -> Seen:
-        opened.append(Seen(browser, PAGE, kind, **how))
+        opened.append(Seen(browser, ELSEWHERE.get(kind, PAGE), kind, **how))
         return opened[-1]
 
     yield look
@@ -286,7 +321,7 @@ def open_page(browser) -> Iterator[Any]:
         assert seen.close() == []  # no failed request, none to another host, no error
 
 
-KINDS = ("weights", "landscape", "lens", "playground")
+KINDS = ("weights", "landscape", "lens", "playground", "lookahead")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,6 +13,7 @@ with extra("explorers", "the explorers"):
     from tdfusion.explorers.landscape import LossLandscape
     from tdfusion.explorers.lens import FusionLens
     from tdfusion.explorers.local_loss import local_losses
+    from tdfusion.explorers.lookahead import LookAhead
     from tdfusion.explorers.playground import DEGRADATIONS, MetricPlayground, degrade
     from tdfusion.explorers.runs import SavedRun, read_run
     from tdfusion.explorers.weights import WeightsExplorer, Written
@@ -22,6 +23,7 @@ __all__ = [
     "DEGRADATIONS",
     "Explorer",
     "FusionLens",
+    "LookAhead",
     "LossLandscape",
     "MetricPlayground",
     "SavedRun",

@@ -29,6 +29,7 @@ __all__ = [
     "SPLITS",
     "SynthRoad",
     "oracle_weights",
+    "right_signs",
 ]
 
 SPLITS = ("train", "test")
@@ -58,6 +59,24 @@ def oracle_weights(optimum: Tensor) -> Tensor:
 
     rows, columns = distance_transform_edt(open_to_both, return_distances=False, return_indices=True)
     return torch.from_numpy(infrared[rows, columns]).float()[None]  # (1, H, W)
+
+
+def right_signs(push: Tensor, optimum: Tensor) -> float:
+    """Share of the pixels whose w_a is pushed towards the image that carries their class.
+
+    Up where infrared carries, down where visible does; the mean of both shares, so that a push of one sign
+    everywhere is worth 1/2. Pixels that are not pushed at all do not count, nor those without a preference.
+
+    Args:
+        push: how w_a is asked to move, any shape.
+        optimum: ids of `OPTIMUM`, of the same shape.
+
+    Returns:
+        0 to 1, and 1/2 by chance; not a number where one of the two kinds is missing.
+    """
+    up = push[(optimum == INFRARED) & (push != 0)] > 0
+    down = push[(optimum == VISIBLE) & (push != 0)] < 0
+    return ((up.float().mean() + down.float().mean()) / 2).item()
 
 
 class SynthRoad(Dataset[Pair]):
