@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from studies import lookahead
+from studies import judged, lookahead
 from studies.lookahead_arms import ARMS, JOBS, SEEDS, TEACHER, TIERS, jobs, needs_teacher
 from studies.plain_weights import RULES, blobs, brighter, contrast, edges
 from studies.scene_parts import Scenes, load
@@ -24,8 +24,9 @@ def small(tmp_path, monkeypatch) -> None:
     """Eight scenes, two steps of a judge, and a folder of the test's own."""
     monkeypatch.setattr(lookahead, "SCRATCH", tmp_path / "runs")
     (tmp_path / "runs").mkdir()
-    for name, value in {"TRAIN": 32, "TEST": 13, "STEPS": 2}.items():
+    for name, value in {"TRAIN": 32, "TEST": 13}.items():
         monkeypatch.setattr(lookahead, name, value)
+    monkeypatch.setattr(judged, "STEPS", 2)
     short = {name: dict(vars(arm)) | {"L": 1, "M": 1, "N": 1, "warm": 1} for name, arm in ARMS.items()}
     monkeypatch.setattr(lookahead, "ARMS", {name: type(ARMS[name])(**arm) for name, arm in short.items()})
 
@@ -44,13 +45,13 @@ def test_every_kind_of_job_is_judged_and_collecting_adds_to_the_table(small, tmp
     learned, plain, image = made("small: image step"), made("small: contrast"), made("two channels")
     assert 0 <= learned["judged mix"][""][0] <= 1 and learned["map"]["mass"] == pytest.approx(0.5, abs=0.2)
     assert "map" in plain and "metrics" not in image and made("w alone")["judged"]
-    lookahead.collect(tmp_path / "lookahead.csv")
+    judged.collect(tmp_path / "lookahead.csv", lookahead.SCRATCH, jobs(), what="", settings={})
     first = results.load("lookahead", tmp_path)
     assert set(first["arm"]) == {TEACHER, "small: image step", "small: contrast", "two channels", "w alone"}
     for file in (tmp_path / "runs").glob("*.json"):
         file.unlink()
     made("small: half")
-    lookahead.collect(tmp_path / "lookahead.csv")
+    judged.collect(tmp_path / "lookahead.csv", lookahead.SCRATCH, jobs(), what="", settings={})
     both, about = results.load("lookahead", tmp_path), results.about("lookahead", tmp_path)
     kept = both[both["arm"] != "small: half"].reset_index(drop=True)
     assert kept.equals(first)
@@ -88,10 +89,10 @@ def known() -> Scenes:
 
 def test_a_map_is_scored_by_where_it_is_right_and_not_by_its_size() -> None:
     scenes = known()
-    assert lookahead.map_scores(scenes.oracle, scenes) == {"rank": pytest.approx(1), "mass": 1}
-    assert lookahead.map_scores(1 - scenes.oracle, scenes) == {"rank": pytest.approx(-1), "mass": 0}
-    assert lookahead.map_scores(0.4 + 0.01 * scenes.oracle, scenes)["rank"] == pytest.approx(1)
-    assert lookahead.map_scores(torch.full_like(scenes.oracle, 0.9), scenes) == {
+    assert judged.map_scores(scenes.oracle, scenes) == {"rank": pytest.approx(1), "mass": 1}
+    assert judged.map_scores(1 - scenes.oracle, scenes) == {"rank": pytest.approx(-1), "mass": 0}
+    assert judged.map_scores(0.4 + 0.01 * scenes.oracle, scenes)["rank"] == pytest.approx(1)
+    assert judged.map_scores(torch.full_like(scenes.oracle, 0.9), scenes) == {
         "rank": 0, "mass": pytest.approx(0.5),
     }  # fmt: skip
     # one of the eight columns wrong, ties in both halves: Spearman's rho of two binary variables is their phi
@@ -99,7 +100,7 @@ def test_a_map_is_scored_by_where_it_is_right_and_not_by_its_size() -> None:
     wrong[..., 0] = 0
     for i, pixels in enumerate((slice(None), slice(0, 7))):
         w, right = wrong[i, 0, pixels].flatten().numpy(), scenes.oracle[i, 0, pixels].flatten().numpy()
-        assert np.corrcoef(w, right)[0, 1] == pytest.approx(lookahead.map_scores(wrong, scenes)["rank"])
+        assert np.corrcoef(w, right)[0, 1] == pytest.approx(judged.map_scores(wrong, scenes)["rank"])
 
 
 def test_rules_of_thumb_on_images_whose_answer_is_plain() -> None:

@@ -1,14 +1,23 @@
-# How far ahead the loss looks: a job for every arm and seed, most telling first, a rule for each seed of a tier.
-# What the table already has is not run again.
+# Studies on known scenes, a job for every arm and seed. What their tables already have is not run again.
 
 from studies import lookahead_arms as far
+from studies import recipes_arms as recipes
 
-LOOKAHEAD = [f"results/lookahead{end}" for end in (".csv", ".json", "_maps.npz")]
-HAS = set()
-if (ROOT / LOOKAHEAD[1]).is_file():
-    made = json.loads((ROOT / LOOKAHEAD[1]).read_text("utf-8"))["provenance"]
-    HAS = {(run["arm"], run["seed"]) for run in made}
-FAR_JOBS = [job for job in far.jobs() if job not in HAS]
+
+def tables(study):
+    return [f"results/{study}{end}" for end in (".csv", ".json", "_maps.npz")]
+
+
+def lacking(study, jobs):
+    """The jobs that the study's table does not have, in their order."""
+    record = ROOT / "results" / f"{study}.json"
+    made = json.loads(record.read_text("utf-8"))["provenance"] if record.is_file() else []
+    has = {(run["arm"], run["seed"]) for run in made}
+    return [job for job in jobs if job not in has]
+
+
+# How far ahead the loss looks: most telling first, a rule for each seed of a tier.
+FAR_JOBS = lacking("lookahead", far.jobs())
 FAR_FIRST = {job: len(FAR_JOBS) - at for at, job in enumerate(FAR_JOBS)}
 
 
@@ -49,6 +58,26 @@ rule lookahead:
     input:
         [far_file(*job) for job in FAR_JOBS],
     output:
-        [update(file) for file in LOOKAHEAD],
+        [update(file) for file in tables("lookahead")],
     shell:
         "python -m studies.lookahead collect"
+
+
+# Table 3 and the differences between the paper and its released code.
+RECIPES = lacking("recipes", recipes.jobs())
+
+
+rule recipe:
+    output:
+        "runs/recipes/{arm}, seed {seed}.json",
+    shell:
+        "OMP_NUM_THREADS=1 python -m studies.recipes arm {wildcards.arm:q} --seed {wildcards.seed}"
+
+
+rule recipes:
+    input:
+        [f"runs/recipes/{name}, seed {seed}.json" for name, seed in RECIPES],
+    output:
+        [update(file) for file in tables("recipes")],
+    shell:
+        "python -m studies.recipes collect"
