@@ -53,16 +53,22 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def opened(
-    browser: Browser, file: Path, width: int = 1280, dark: bool = False, javascript: bool = True
+    browser: Browser,
+    file: Path,
+    width: int = 1280,
+    dark: bool = False,
+    javascript: bool = True,
+    patience: float = 30.0,
 ) -> Iterator[tuple[Page, list[str]]]:
     """A page opened from disk, ``width`` pixels wide, and the list of its problems, which grows while it is open:
-    failed requests, requests to other hosts, errors in the console."""
+    failed requests, requests to other hosts, errors in the console. What takes over ``patience`` seconds fails."""
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         is_mobile=width < 600,
         color_scheme="dark" if dark else "light",
         java_script_enabled=javascript,
     )
+    context.set_default_timeout(1000 * patience)
     page, problems = context.new_page(), []
 
     def asked(request: Request | WebSocket) -> None:

@@ -1,0 +1,195 @@
+"""Print the built book as one PDF, by the system's Chromium.
+
+::
+
+    python book/tools/print_book.py    # _build/html to _build/pdf/tdfusion.pdf; make pdf does both
+
+The articles of all pages, in the order of the contents, become one page, on which links of the book lead from place to
+place; Chromium prints it, with bookmarks, once every equation, picture and explorer stands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from browser import REPORT, SETTLE, Browser, chromium, opened
+from bs4 import BeautifulSoup, Tag
+
+from tdfusion.files import whole_file
+
+ROOT = Path(__file__).resolve().parents[2]
+STYLE = Path(__file__).with_suffix(".css")
+SCALE = 0.8  # of a screen's sizes
+WIDTH = int((210 - 2 * 18) / 25.4 * 96 / SCALE)  # of the text on A4, in the page's pixels
+PATIENCE = 900.0  # seconds for any one step: the whole book is one page, and the machine may be busy
+MARGIN = {"top": "16mm", "bottom": "18mm", "left": "18mm", "right": "18mm"}
+NUMBER = '<div style="width: 100%; text-align: center; font: 9px sans-serif"><span class="pageNumber"></span></div>'
+# What is wider than the paper is made smaller: nothing can be scrolled there.
+FIT = """() => {
+  const wide = "table, pre, div.math, .cell_output > .output, .tdx";
+  for (const part of document.querySelectorAll(wide)) {
+    const room = part.parentElement.clientWidth;
+    const needed = Math.max(part.scrollWidth, part.getBoundingClientRect().width);
+    if (room && needed > room + 1) part.style.zoom = room / needed;
+  }
+}"""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A page of the book: its part (the first has none), title and file."""
+
+    part: str
+    title: str
+    file: Path
+
+    def anchor(self, inside: str = "") -> str:
+        """The name of a place of this page in the whole book."""
+        return "--".join(filter(None, (self.file.parent.name, self.file.stem, inside)))
+
+
+def read_html(file: Path) -> BeautifulSoup:
+    return BeautifulSoup(file.read_text("utf-8"), "html.parser")
+
+
+def chapters(first: Path) -> list[Chapter]:
+    """Every page, in the order of the contents, which stand beside each of them."""
+    found, part = [], ""
+    for entry in read_html(first).select("nav.bd-links :is(.caption-text, a.reference.internal)"):
+        text = entry.get_text(" ", strip=True)
+        if entry.name == "span":
+            part = text
+            continue
+        place = unquote(urlsplit(entry["href"]).path)
+        found.append(Chapter(part, text, (first.parent / place).resolve() if place else first))
+    return found
+
+
+def article(chapter: Chapter, places: dict[Path, Chapter]) -> Tag:
+    """What a page says, with its anchors and links as those of the whole book."""
+    content = read_html(chapter.file).select_one("article.bd-article")
+    content.name = "section"
+    content["id"] = chapter.anchor()
+    for script in content.select("script:not([type])") + content.select("script[src]"):
+        script.decompose()  # what only a reader can start
+    for hidden in content.select("details"):
+        if "hide" in hidden["class"]:
+            hidden.decompose()
+        else:
+            hidden["open"] = ""
+    for node in content.find_all(True):
+        if node.find_parent("svg"):
+            continue
+        if "id" in node.attrs and node is not content:
+            node["id"] = chapter.anchor(node["id"])
+        for name in ("src", "href"):
+            if name in node.attrs:
+                redirect(node, name, chapter, places)
+    return content
+
+
+def redirect(node: Tag, name: str, chapter: Chapter, places: dict[Path, Chapter]) -> None:
+    """Lead a link to its place in the whole book, and find a picture from anywhere."""
+    parts = urlsplit(node[name])
+    if parts.scheme:
+        return
+    file = (chapter.file.parent / unquote(parts.path)).resolve() if parts.path else chapter.file
+    if node.name != "a":
+        node[name] = file.as_uri()
+    elif file in places:
+        node[name] = "#" + places[file].anchor(unquote(parts.fragment))
+    else:
+        del node[name]  # a file beside the page: nothing in print
+
+
+def contents(book: list[Chapter]) -> Iterator[str]:
+    """Cover and table of contents."""
+    cover = book[0]
+    picture = read_html(cover.file).select_one("article.bd-article img")
+    yield f'<header class="cover"><p class="cover-title">{escape(cover.title)}</p>'
+    yield "<p>A research book on <em>Task-driven Image Fusion with Learnable Fusion Loss</em>, CVPR 2025</p>"
+    yield f'<img src="{(cover.file.parent / picture["src"]).resolve().as_uri()}" alt="{escape(picture["alt"])}">'
+    yield '<p>the tdfusion authors</p></header><nav class="book-contents"><h1>Contents</h1><ul>'
+    part = ""
+    for chapter in book:
+        if chapter.part != part:
+            part = chapter.part
+            yield f'<li class="part">{escape(part)}</li>'
+        yield f'<li><a href="#{chapter.anchor()}">{escape(chapter.title)}</a></li>'
+    yield "</ul></nav>"
+
+
+def one_page(html: Path) -> str:
+    """The whole book as one page.
+
+    Args:
+        html: the folder of the built book.
+    """
+    first = html / urlsplit(read_html(html / "index.html").meta["content"].partition("url=")[2]).path
+    book = chapters(first.resolve())
+    places = {chapter.file: chapter for chapter in book}
+    head = read_html(first).head
+    sheets = list(head.select("link[rel=stylesheet]"))
+    math = [script for script in head.select("script") if "mathjax" in str(script).lower()]
+    for node in sheets + math:
+        for name in ("href", "src"):
+            if name in node.attrs:
+                node[name] = (first.parent / urlsplit(node[name]).path).resolve().as_uri()
+    return "\n".join(
+        [
+            '<!doctype html><html lang="en" data-theme="light" data-mode="light"><head><meta charset="utf-8">',
+            f"<title>{escape(book[0].title)}</title>",
+            *map(str, sheets + math),
+            f"<style>{STYLE.read_text('utf-8')}</style></head><body>",
+            *contents(book),
+            *(str(article(chapter, places)) for chapter in book),
+            "</body></html>",
+        ]
+    )
+
+
+def print_book(browser: Browser, html: Path, out: Path) -> list[str]:
+    """Print the built book into ``out``, whole or not at all; the problems that were met."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    whole = out.with_suffix(".html")
+    whole.write_text(one_page(html), encoding="utf-8")
+    with opened(browser, whole, width=WIDTH, patience=PATIENCE) as (page, problems):
+        page.emulate_media(media="print", color_scheme="light")
+        page.evaluate(SETTLE)
+        for kind in page.evaluate("[...document.querySelectorAll('.tdx-twin')].map((t) => t.dataset.tdx)"):
+            page.wait_for_selector(f"[data-tdx='{kind}'] .tdx[data-drawn]", state="attached")
+        page.evaluate(FIT)
+        report = page.evaluate(REPORT)
+        problems += [f"{key}: {said}" for key in ("images", "wrong", "bare") for said in report[key]]
+        with whole_file(out) as part:
+            page.pdf(
+                path=part, format="A4", scale=SCALE, margin=MARGIN, print_background=True,
+                display_header_footer=True, header_template="<span></span>", footer_template=NUMBER,
+                outline=True, tagged=True,
+            )  # fmt: skip
+    whole.unlink()
+    return problems
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Print the built book as one PDF.")
+    parser.add_argument("--html", type=Path, default=ROOT / "_build" / "html", help="the built book")
+    parser.add_argument("--out", type=Path, default=ROOT / "_build" / "pdf" / "tdfusion.pdf", help="the PDF")
+    args = parser.parse_args()
+    if not (args.html / "index.html").is_file():
+        sys.exit(f"{args.html}: no book to print; build it first (make book)")
+    with chromium() as browser:
+        problems = print_book(browser, args.html, args.out)
+    if problems:
+        sys.exit("\n".join(problems))
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
