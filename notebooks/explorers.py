@@ -52,7 +52,7 @@ def one_of_each(size: tuple[int, int]) -> list:
 
 # %%
 runs = [results.run(name).folder for name in ("synthroad_seg", "synthroad_det")]
-WeightsExplorer.from_runs(runs, one_of_each((72, 96)))
+WeightsExplorer.from_runs(runs, one_of_each((72, 96)), progress=False)
 
 # %% [markdown]
 # *Known optimum* lays over the images which source carries the class of each pixel, which only synthetic scenes can

@@ -106,6 +106,12 @@ def test_outputs_name_no_place_of_the_machine(notebook: Path) -> None:
         assert not machine_paths(cell.get("outputs", []))
 
 
+@each_notebook
+def test_outputs_keep_no_progress_bar(notebook: Path) -> None:
+    """A bar says how far a run is; on a page it stands at what it said first."""
+    assert not re.search(r"\d%\||\| \d+/\d+ \[", notebook.read_text("utf-8"))
+
+
 def test_a_path_in_an_output_would_be_found() -> None:
     assert machine_paths([{"output_type": "stream", "text": f"written to {Path.home()}/x.png"}])
     assert machine_paths([{"data": {"text/plain": str(ROOT / "runs")}}])
