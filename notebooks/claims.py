@@ -42,7 +42,7 @@ def moved(arm: str) -> str:
 
 def paired(arm: str, base: str) -> str:
     found = second.gain(arm, base)
-    return f"{found.mean:+.3f} mIoU [{found.low:+.3f}, {found.high:+.3f}], {found.n} seeds"
+    return f"{found:+.3f} mIoU, {found.n} seed{'s' if found.n > 1 else ''}"
 
 
 def settled(arm: str, base: str, metric: str = "mIoU") -> str:

@@ -213,4 +213,4 @@ display(Markdown(format_table(("the paper says", "measured", "mean ± sd over sc
 # The two models do differ, and plainly: one leans to infrared as a whole, the other a little to the visible image. Within
 # a scene their weights follow brightness by a few hundredths and the known answer not at all. So a difference map like
 # the last column of Fig. 5 may be mostly two constants, and stretched to full contrast it still looks like a scene. These
-# are 64 meta-steps of one seed; [the study](read_44_mechanism.ipynb) has three seeds, longer runs, and the reasons.
+# are 64 meta-steps of one seed; [the study](read_44_mechanism.ipynb) has more seeds, longer runs, and the reasons.

@@ -31,9 +31,9 @@ study = Study(results.load("mechanism"))
 # |---|---|---|
 # | I | the learnable loss: $w_a = w_b = 1/2$ | `w="half"` |
 # | II | the gradient term of $L_f$ | `alpha=0` |
-# | III | the wall between task and fusion: $\theta_\mathcal{F}$ also follows $L_t$ | `task_weight=1`; *with L_t* in the [study of Section 4.4](read_44_mechanism.ipynb), there with $w = 1/2$ |
+# | III | the wall between task and fusion: $\theta_\mathcal{F}$ also follows $L_t$ | `task_weight=1`; *with L_t* in the [first study](first_study.ipynb), there with $w = 1/2$ |
 # | IV | the phase in which $\mathcal{F}$ learns on its own (Alg. 1, lines 12 to 16) | `fusion_phase="outer"`. The paper leaves open by which loss $\mathcal{F}$ then moves, so there are two: `IV-L_f` by $L_f$, `IV-L_t` by $L_t$ |
-# | V | the fusion network: $I_f = w_a I_a + w_b I_b$ | `form="mix"`; *direct* in the [study of Section 4.4](read_44_mechanism.ipynb) |
+# | V | the fusion network: $I_f = w_a I_a + w_b I_b$ | `form="mix"`; *direct* in the [first study](first_study.ipynb) |
 #
 # Each is trained by its name: `tdfusion train --experiment III`, or `-p experiment III` for
 # [the training notebook](train.ipynb). The settings are those of one Algorithm 1:
@@ -73,7 +73,7 @@ for axis, metric in zip(axes, table.metrics):
 # ## On scenes with a known answer
 #
 # The judge is the task itself: mean IoU of a fresh segmentation network on fused test scenes
-# ([Section 4.4](read_44_mechanism.ipynb) has the setting). SynthRoad at 64 px, three seeds, 300 meta-steps for the paper's
+# ([the first study](first_study.ipynb) has the setting and what was wrong with it). SynthRoad at 64 px, three seeds, 300 meta-steps for the paper's
 # form of $\mathcal{F}$: far below the paper's scale, and another question than Table 3 asks.
 
 

@@ -12,7 +12,11 @@ from tdfusion.errors import InputError
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, or a ratio of means, and the ends of its interval; NaN where there is nothing to say."""
+    """A mean, or a ratio of means, and the ends of its interval; NaN where there is nothing to say.
+
+    >>> f"{Interval(0.051, 0.032, 0.07, 5):+.3f}"
+    '+0.051 [+0.032, +0.070]'
+    """
 
     mean: float
     low: float
@@ -23,6 +27,13 @@ class Interval:
     def holds(self) -> bool:
         """Whether all of it lies above 0."""
         return self.low > 0
+
+    def __format__(self, form: str) -> str:
+        """The mean in the given form, with the ends in brackets where there are any."""
+        if math.isnan(self.mean):
+            return "none"
+        mean, low, high = (format(value, form) for value in (self.mean, self.low, self.high))
+        return mean if math.isnan(self.low) else f"{mean} [{low}, {high}]"
 
 
 def student(values: Sequence[float], level: float = 0.95) -> Interval:

@@ -33,6 +33,12 @@ def test_what_cannot_be_said_is_not_a_number() -> None:
         fieller([1.0, 2.0], [1.0])
 
 
+def test_an_interval_is_written_in_the_form_of_a_number() -> None:
+    found = student([0.02, 0.04])
+    assert f"{found:+.2f}" == f"+0.03 [{found.low:+.2f}, {found.high:+.2f}]"
+    assert f"{student([0.02]):.0%}" == "2%" and f"{student([]):.1f}" == "none"
+
+
 def test_fiellers_ends_are_where_the_paired_t_test_turns() -> None:
     draw = np.random.default_rng(1)
     y = draw.normal(0.05, 0.01, 6)
