@@ -70,7 +70,7 @@ print(textwrap.fill(f"of the plan's arms not run, or not in every seed: {'; '.jo
 # A SynthRoad scene says of every pixel which image carries its class. The oracle's weights follow from that: 1 where
 # infrared carries, 0 where visible does, the nearest of the two elsewhere.
 
-# %% mystnb={"image": {"alt": "A test scene of 64 by 64 pixels: infrared, visible in colour, the map of which image carries the class, and the oracle's weights"}, "figure": {"caption": "A test scene of the study. Third: what the scene knows (orange infrared, purple visible, white either, pale orange both). Fourth: the oracle's w_a.", "name": "fig-mechanism-scene"}}
+# %% mystnb={"image": {"alt": "A test scene of 64 by 64 pixels: infrared, visible in colour, the map of which image carries the class, and the oracle's weights"}, "figure": {"caption": "A test scene of the study. Third: what the scene knows (orange infrared, purple visible, white either, pale orange both). Fourth: the oracle's w_a.", "name": "fig-first-scene"}}
 scenes = SynthRoad("test", setting["scenes"]["test"], (64, 64), 0)
 pair = scenes[setting["scenes"]["shown"][0]]
 shade = torch.tensor([0.5, 0.85, 0.15, 0.6])  # either, infrared, visible, both
@@ -91,7 +91,7 @@ figure = image_row(
 # ## How much can the weights matter?
 
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU of sources and of fusion trained with fixed weights, three seeds each"}, "figure": {"caption": "Mean IoU of the judge, by what it was trained on. Dots are seeds, bars their mean. First five rows: images that no F has made. Below: F trained with fixed weights, without the gradient term unless an alpha is named. mask: F that can only choose, centred unless the row says not; small: the paper's form of F at width 8.", "name": "fig-mechanism-ceiling"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU of sources and of fusion trained with fixed weights, three seeds each"}, "figure": {"caption": "Mean IoU of the judge, by what it was trained on. Dots are seeds, bars their mean. First five rows: images that no F has made. Below: F trained with fixed weights, without the gradient term unless an alpha is named. mask: F that can only choose, centred unless the row says not; small: the paper's form of F at width 8.", "name": "fig-first-ceiling"}}
 def dots(*arms: str, reference: str | None = None):
     return seed_dots(study.miou.loc[study.ran(arms)], "mean IoU on test scenes", reference)
 
@@ -115,10 +115,10 @@ figure = dots(
 # fails here may work there.
 
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels of curves over epochs: mean infrared weight per region for the paper's recipe and the released one, three seeds each"}, "figure": {"caption": "Mean w_a on the test scenes by what carries the class, over epochs. Lines are seeds. If the loss learned the scene, orange would rise above purple.", "name": "fig-mechanism-paper"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels of curves over epochs: mean infrared weight per region for the paper's recipe and the released one, three seeds each"}, "figure": {"caption": "Mean w_a on the test scenes by what carries the class, over epochs. Lines are seeds. If the loss learned the scene, orange would rise above purple.", "name": "fig-first-paper"}}
 figure = region_curves(history, study.ran(["paper", "released"]))
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU of the paper's recipe and the released one beside their fixed-weight counterparts"}, "figure": {"caption": "The judge on the paper's form of F: learned weights, 1/2, and the oracle's.", "name": "fig-mechanism-paper-score"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU of the paper's recipe and the released one beside their fixed-weight counterparts"}, "figure": {"caption": "The judge on the paper's form of F: learned weights, 1/2, and the oracle's.", "name": "fig-first-paper-score"}}
 figure = dots("paper", "paper half", "paper oracle", "released", "released half", reference="paper half")
 
 # %% [markdown]
@@ -130,7 +130,7 @@ figure = dots("paper", "paper half", "paper oracle", "released", "released half"
 # plain steps; and with $v$ replaced by $(J^\top J + \lambda I)^{-1} v$, the Gauss-Newton form
 # ([Section 3.7](read_37_theory.ipynb) has $J$ and $v$).
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "For three forms of F, what carries the class and four maps over one scene: the pixel gradient, the push through one step, through four steps, and in Gauss-Newton form"}, "figure": {"caption": "How w_a is asked to move (orange: towards infrared, purple: towards visible), on one training scene, each map divided by its root mean square over the batch. A row per form of F. First column: what the scene knows (orange infrared, purple visible, white either, pale orange both). Second: what the task asks for. The others: what is left of it after F.", "name": "fig-mechanism-maps"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "For three forms of F, what carries the class and four maps over one scene: the pixel gradient, the push through one step, through four steps, and in Gauss-Newton form"}, "figure": {"caption": "How w_a is asked to move (orange: towards infrared, purple: towards visible), on one training scene, each map divided by its root mean square over the batch. A row per form of F. First column: what the scene knows (orange infrared, purple visible, white either, pale orange both). Second: what the task asks for. The others: what is left of it after F.", "name": "fig-first-maps"}}
 forms = ("pixel gradient", "one step", "four steps", "gauss-newton")
 signal, signal_maps = results.load("mechanism_signal"), results.maps("mechanism_signal")
 scene = results.about("mechanism_signal")["settings"]["scene"]
@@ -147,7 +147,7 @@ figure = image_grid(
     titles=10,
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of the difference of the push between infrared-carried and visible-carried pixels for each form of the push and of F"}, "figure": {"caption": "The push where infrared carries minus the push where visible does, over batches of training scenes (mean and standard deviation, a marker per seed). Right of 0 is right; a bar that crosses 0 flips from batch to batch.", "name": "fig-mechanism-signal"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of the difference of the push between infrared-carried and visible-carried pixels for each form of the push and of F"}, "figure": {"caption": "The push where infrared carries minus the push where visible does, over batches of training scenes (mean and standard deviation, a marker per seed). Right of 0 is right; a bar that crosses 0 flips from batch to batch.", "name": "fig-first-signal"}}
 pushes = [*(f"{form}, batch 16" for form in forms), "one step, batch 2"]
 networks = ["paper 8", "mask", "mask, T raw", "mask centred"]
 measured = signal.pivot(index=["group", "arm", "seed"], columns="metric", values="value")
@@ -186,7 +186,7 @@ display(Markdown(format_table(header, rows)))
 # plan.** They were added when the first seed of the Gauss-Newton arm was seen to separate the regions while its weights
 # as a whole still swung from epoch to epoch, to the very last; what they show was looked for after that.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU of learned weights, controls and oracles"}, "figure": {"caption": "The judge on learned weights and on their controls. Replay: a fresh F trained with the weights that the Gauss-Newton arm had learned. Shuffled: the same weights, their pixels in random order. Random: an untrained G.", "name": "fig-mechanism-learned"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU of learned weights, controls and oracles"}, "figure": {"caption": "The judge on learned weights and on their controls. Replay: a fresh F trained with the weights that the Gauss-Newton arm had learned. Shuffled: the same weights, their pixels in random order. Random: an untrained G.", "name": "fig-first-learned"}}
 figure = dots(
     "mask half", "mask random", "mask shuffled", "mask plain", "mask plain, falling", "mask gauss-newton",
     "mask gauss-newton, falling", "mask replay", "direct", "mask oracle", "oracle mix", "mask half, not centred",
@@ -194,7 +194,7 @@ figure = dots(
     "small plain", "small gauss-newton", "small oracle", "visible", reference="mask half",
 )  # fmt: skip
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Curves of mean infrared weight per region over epochs for the arms whose weights are learned"}, "figure": {"caption": "Mean w_a by what carries the class, over epochs, for the arms of the previous figure whose G is learned on an F that can only choose, and for direct. Lines are seeds.", "name": "fig-mechanism-curves"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Curves of mean infrared weight per region over epochs for the arms whose weights are learned"}, "figure": {"caption": "Mean w_a by what carries the class, over epochs, for the arms of the previous figure whose G is learned on an F that can only choose, and for direct. Lines are seeds.", "name": "fig-first-curves"}}
 learned = [
     "mask plain, not centred",
     "mask plain",
@@ -204,7 +204,7 @@ learned = [
 ]
 figure = region_curves(history, study.ran(learned))
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Learned weight maps of several arms on four test scenes beside the oracle's"}, "figure": {"caption": "w_a on four test scenes, one per row, seed 0 (orange: infrared, purple: visible). First three columns: the two images and the oracle's weights; then what G of each arm has learned.", "name": "fig-mechanism-learned-maps"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Learned weight maps of several arms on four test scenes beside the oracle's"}, "figure": {"caption": "w_a on four test scenes, one per row, seed 0 (orange: infrared, purple: visible). First three columns: the two images and the oracle's weights; then what G of each arm has learned.", "name": "fig-first-learned-maps"}}
 titles = {arm: arm.replace("mask ", "").replace(", ", ",\n") for arm in ("paper", "released", *learned)}
 mapped = {title: f"{arm}, seed 0" for arm, title in titles.items() if f"{arm}, seed 0" in maps}
 figure = image_grid(
@@ -229,7 +229,7 @@ figure = image_grid(
 # $\mathcal{F}$ follows $\mathcal{L}_f + \mathcal{L}_t$ with $w = 1/2$, no $\mathcal{G}$ and no meta-step. **These arms were
 # not in the plan either**; they answer a question that every reader asks.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU for three forms of F at w = 1/2, with the task loss in F's own loss, and with the oracle's weights"}, "figure": {"caption": "The judge for three forms of F: w = 1/2; the same with the task's loss added to the fusion loss; and the oracle's w.", "name": "fig-mechanism-joint"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot of mean IoU for three forms of F at w = 1/2, with the task loss in F's own loss, and with the oracle's weights"}, "figure": {"caption": "The judge for three forms of F: w = 1/2; the same with the task's loss added to the fusion loss; and the oracle's w.", "name": "fig-first-joint"}}
 figure = dots(
     "mask half", "mask half, with L_t", "mask oracle", "small half", "small half, with L_t", "small oracle",
     "paper half", "paper half, with L_t", "paper oracle",
