@@ -247,3 +247,103 @@ for name in ("eta_F_prime", "eta_T_prime", "eta_G", "eta_F", "eta_T"):
 # the loss that $\mathcal{G}$ writes. The paper tries the direct way too, as an addition: Exp. III of its Table 3, with
 # lower values than the full method on all six fusion metrics. By the task's own measure, on scenes with a known answer,
 # it is the other way round: {doc}`read_44_mechanism` lets $\mathcal{F}$ follow both.
+
+# %% [markdown]
+# ## Exercises
+#
+# Solutions open on a click.
+#
+# ### Exercise 3.1-1: How many passes
+#
+# How often does each of the three networks run forward in one meta-step, and how often in one fusion step? Count from the
+# text first. Then let forward hooks count.
+#
+# :::{dropdown} Solution
+# Meta-step. $\mathcal{F}$ runs three times: on the meta-training pair, as $\mathcal{F}'$ on the meta-test pair, and once more
+# in forward mode for the directional derivative of {doc}`Sec. 3.4 <read_34_meta>`. $\mathcal{G}$ runs once.
+# $\mathcal{T}$ runs twice: for its trial step, and as the judge.
+#
+# Fusion step. Each network runs once.
+#
+# An epoch therefore runs $\mathcal{F}$ forward $3M + N$ times. With the paper's $M = 200$ and the 542 fusion steps of MSRS, 600
+# of the 1142 passes belong to the meta phase: learning the loss costs about as much as learning the fusion.
+# :::
+
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+def passes(step) -> dict[str, int]:
+    """Forward passes of every network in one step."""
+    counts = dict.fromkeys(networks, 0)
+
+    def counter(name: str):
+        def hook(*_) -> None:
+            counts[name] += 1
+
+        return hook
+
+    hooks = [net.register_forward_pre_hook(counter(name)) for name, net in networks.items()]
+    step()
+    for hook in hooks:
+        hook.remove()
+    return counts
+
+
+print("meta-step  ", passes(lambda: trainer.meta_step(mtr=[0, 1], mts=[2, 3])))
+print("fusion step", passes(lambda: trainer.fusion_step(ftr=[4, 5])))
+
+# %% [markdown]
+# ### Exercise 3.1-2: The loss moves, the image does not
+#
+# Take one pair, and one meta-step on other pairs. Does $\mathcal{F}$ fuse the pair differently afterwards? Is its
+# $\mathcal{L}_f$ the same? What do you learn from it when $\mathcal{L}_f$ has become smaller?
+#
+# :::{dropdown} Solution
+# The image is the same, bit for bit: a meta-step does not move $\mathcal{F}$. Its loss is another number, because
+# $\mathcal{G}$ has moved, and $\mathcal{G}$ writes the weights of the loss.
+#
+# From a smaller $\mathcal{L}_f$ you learn nothing about the image. Between two states of $\mathcal{G}$ the values of
+# $\mathcal{L}_f$ are lengths taken with two rulers.
+# :::
+
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+def look(pair) -> tuple[torch.Tensor, torch.Tensor]:
+    """I_f of a pair, and its L_f."""
+    with torch.no_grad():
+        I_f = trainer.F(pair.ir, pair.vi)
+        return I_f, trainer.L_f(I_f, pair.ir, pair.vi, *trainer.G(pair.ir, pair.vi))
+
+
+pair = collate([trainer.pairs[6]])
+I_f_before, L_f_before = look(pair)
+trainer.meta_step(mtr=[0, 1], mts=[2, 3])
+I_f_after, L_f_after = look(pair)
+print("the same image:", torch.equal(I_f_before, I_f_after))
+print("the same loss: ", torch.equal(L_f_before, L_f_after))
+
+# %% [markdown]
+# ### Exercise 3.1-3: Pairs without labels
+#
+# You have a thousand pairs with labels and ten thousand without. Which steps of the training can use the second kind?
+#
+# :::{dropdown} Solution
+# Those in which only $\mathcal{L}_f$ is computed, since $\mathcal{L}_f$ asks for no label: the trial step of $\mathcal{F}$,
+# Eq. (4), and its lasting step, Eq. (8). Labels are needed for $\mathcal{T}$'s two steps, Eq. (5) and (9), and for the judgement
+# on the meta-test pairs, Eq. (6).
+#
+# The paper draws one batch for both trial steps, and one for both lasting steps, so it needs labels everywhere. But nothing
+# in the equations ties them together: $\mathcal{T}$ can take its steps on other pairs than $\mathcal{F}$.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+from dataclasses import replace
+
+from tdfusion.errors import InputError
+
+unlabelled = replace(pair, mask=None, boxes=None)
+I_f, L_f = look(unlabelled)
+print("L_f is finite:", bool(L_f.isfinite()))
+try:
+    trainer.T(I_f, unlabelled)
+except InputError as error:
+    print("L_t:", error)

@@ -222,3 +222,119 @@ for variant, (intensity, gradient) in sizes.items():
 #
 # ```{libcode} tdfusion.tasks.dense.DenseTask.forward
 # ```
+
+# %% [markdown]
+# ## Exercises
+#
+# Solutions open on a click.
+#
+# ### Exercise 3.2-1: What is left at the minimum
+#
+# Complete the square in Eq. (2) at one pixel, with $w_a + w_b = 1$. Where is the minimum, and how large is the loss there? For
+# which weights is that rest zero? Check the place of the minimum for both variants by automatic differentiation.
+#
+# :::{dropdown} Solution
+# $$
+# w_a (I_f - I_a)^2 + w_b (I_f - I_b)^2 = \big(I_f - (w_a I_a + w_b I_b)\big)^2 + w_a w_b (I_a - I_b)^2
+# $$
+#
+# The first term is zero at $I_f = w_a I_a + w_b I_b$. The second does not depend on $I_f$: it is the price of asking for
+# two things at once. It is zero where one weight is 1, and where the sources agree. So even a perfect fusion network does not
+# bring $\mathcal{L}_f^{int}$ to zero, and the value it reaches says more about the weights than about the network.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+torch.manual_seed(0)
+A, B = I_a.double(), I_b.double()
+w_a = torch.rand_like(A)
+w_b = 1 - w_a
+I_f = torch.rand_like(A)
+square, rest = (I_f - (w_a * A + w_b * B)).square(), w_a * w_b * (A - B).square()
+print("the same:", torch.allclose(intensity_loss(I_f, A, B, w_a, w_b), (square + rest).mean()))
+for variant, power in (("paper", 1), ("released", 2)):
+    minimum = (w_a**power * A + w_b**power * B) / (w_a**power + w_b**power)
+    minimum.requires_grad_()
+    (slope,) = torch.autograd.grad(intensity_loss(minimum, A, B, w_a, w_b, variant), minimum)
+    print(f"slope at the minimum, {variant}: below 1e-15: {slope.abs().max().item() < 1e-15}")
+
+# %% [markdown]
+# ### Exercise 3.2-2: If G followed its own loss
+#
+# Differentiate the whole $\mathcal{L}_f$ in $w_a$ at one pixel, with $w_b = 1 - w_a$. Where is $\alpha$? What would
+# $\mathcal{G}$ learn if it were trained to make $\mathcal{L}_f$ small?
+#
+# :::{dropdown} Solution
+# $$
+# \frac{\partial \mathcal{L}_f}{\partial w_a^{ij}} = \frac{1}{HW} \big[ (I_f - I_a)^2 - (I_f - I_b)^2 \big]
+# = \frac{1}{HW} (I_b - I_a) (2 I_f - I_a - I_b)
+# $$
+#
+# $\alpha$ is gone: the gradient term holds no weight, so it drops out of this derivative. It acts on the weights only through
+# the image that it has shaped.
+#
+# The derivative does not depend on $w_a$. So $\mathcal{L}_f$ is lowest at $w_a = 0$ or 1: all weight goes to the
+# source that the fused image is already closer to, whichever that is. The loss would agree with whatever the network does, and
+# this is why $\mathcal{G}$ needs another teacher, $\mathcal{L}_t$.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+by_hand = ((I_f - A).square() - (I_f - B).square()) / A.numel()
+for alpha in (0.0, 1.0):
+    w = w_a.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(fusion_loss(I_f, A, B, w, 1 - w, alpha), w)
+    print(f"alpha = {alpha:g}: as by hand: {torch.allclose(slope, by_hand)}")
+
+# %% [markdown]
+# ### Exercise 3.2-3: All weight on infrared
+#
+# Set $w_a = 1$ at every pixel and $\alpha = 1$. Which of four images has the smallest $\mathcal{L}_f$: the infrared image, the
+# visible image, their average, or their maximum? Guess before you compute.
+#
+# :::{dropdown} Solution
+# Not the infrared image, in either variant. On this scene the **visible** image wins by the paper's loss, and the maximum by the
+# released one, although no weight asks for them. The infrared image fulfils Eq. (2) perfectly and Eq. (3) badly; the others do the
+# reverse, and at $\alpha = 1$ the second term is the larger one and decides. "All weight on infrared" is a statement about one of
+# two terms.
+#
+# With $\alpha = 0$ the infrared image wins, of course: its loss is zero.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+images = {"infrared": I_a, "visible": I_b, "average": average, "maximum": torch.maximum(I_a, I_b)}
+for variant in ("paper", "released"):
+    losses = {n: fusion_loss(x, I_a, I_b, one, zero, 1.0, variant, variant).item() for n, x in images.items()}
+    said = "  ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+    print(f"{variant:<9} {said}   smallest: {min(losses, key=losses.get)}")
+
+# %% [markdown]
+# ### Exercise 3.2-4: The unit of alpha
+#
+# Multiply all three images by a number $c$. How do the two terms change? Somebody trains with pixels from 0 to 255 and
+# $\alpha = 1$. Which $\alpha$ is that for pixels from 0 to 1? And what does a scene of low contrast do to the balance?
+#
+# :::{dropdown} Solution
+# The intensity term is quadratic and grows as $c^2$; the gradient term grows as $c$. With $c = 255$
+#
+# $$
+# c^2 \mathcal{L}_f^{int} + \alpha\, c\, \mathcal{L}_f^{grad}
+# = c^2 \big( \mathcal{L}_f^{int} + \tfrac{\alpha}{c} \mathcal{L}_f^{grad} \big),
+# $$
+#
+# so $\alpha = 1$ on 0 to 255 is $\alpha = 1/255 \approx 0.004$ on 0 to 1. $\alpha$ has a unit, and the value 1 means nothing without
+# the range of the pixels. In the figure above that is the difference between weights that decide little and
+# weights that decide nearly everything.
+#
+# A scene with half the contrast has a quarter of the intensity term and half of the gradient term: the darker and flatter
+# the scene, the less the weights count.
+# :::
+
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+def terms(c: float) -> tuple[float, float]:
+    scaled = (c * average, c * I_a, c * I_b)
+    return intensity_loss(*scaled, half, half).item(), gradient_loss(*scaled).item()
+
+
+for c in (0.5, 255):
+    (L_int, L_grad), (base_int, base_grad) = terms(c), terms(1)
+    print(f"c = {c:g}: L_int times {L_int / base_int:.2f}, L_grad times {L_grad / base_grad:.2f}")

@@ -281,3 +281,79 @@ print(f"the step gains more on its own pair than on the others: {sum(better)} of
 # itself, and how large it is differs from start to start. That rest is what a judgement on the same pair would count in
 # favour of $\mathcal{G}$ although it says nothing about the loss that $\mathcal{G}$ wrote. Disjoint sets leave it out.
 # The run shows that the bias exists; it does not show what overlapping sets would do to a whole training.
+
+# %% [markdown]
+# ## Exercises
+#
+# Solutions open on a click.
+#
+# ### Exercise 3.3-1: Never drawn
+#
+# How many training pairs of MSRS, and how many of M3FD, are in *mtr* in none of the 50 epochs? Give the expected number first,
+# with $M = 200$ and batches of two.
+#
+# :::{dropdown} Solution
+# A pair is left out of *mtr* in one epoch with probability $1 - 400/n$, and the epochs are independent, so
+# $n\, (1 - 400/n)^{50}$ pairs are expected to be left out always. That is $10^{-7}$ of a pair on MSRS and three or four
+# pairs on M3FD, which is nearly three times as large. On M3FD a few labels never take part in the step that is judged,
+# though they do train $\mathcal{F}$ and $\mathcal{T}$.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+for name in ("MSRS", "M3FD"):
+    total = train_pairs[name]
+    drawn = (disjoint_subsets(total, 200, epoch, seed=0, batch_size=2)[0] for epoch in range(1, 51))
+    never = total - len(set().union(*drawn))
+    print(f"{name}: expected {total * (1 - 400 / total) ** 50:.1f}, found {never}")
+
+# %% [markdown]
+# ### Exercise 3.3-2: The largest M
+#
+# How many meta-steps can an epoch have at most, with batches of two, on each of the paper's data sets? What does the library do
+# when one more is asked for?
+#
+# :::{dropdown} Solution
+# A meta-step uses four pairs, two in each role, and no pair comes twice: $\lfloor n / 4 \rfloor$ steps. The paper's 200 are
+# three quarters of what MSRS allows. One step more is refused, with the number of pairs that it would need; to use a pair twice
+# in silence would give up what the page is about.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+from tdfusion.errors import InputError
+
+for name, total in train_pairs.items():
+    disjoint_subsets(total, total // 4, 1, seed=0, batch_size=2)
+    try:
+        disjoint_subsets(total, total // 4 + 1, 1, seed=0, batch_size=2)
+    except InputError:
+        print(f"{name}: {total // 4} meta-steps, one more is refused")
+
+# %% [markdown]
+# ### Exercise 3.3-3: Which disjointness matters
+#
+# Suppose *mtr* and *mts* were drawn independently of each other, 400 pairs each of the 1083 of MSRS. How many pairs would the two
+# sets share? In how many of the 200 meta-steps would a pair be judged on itself? Which of the two numbers matters for
+# the bias that this page measured?
+#
+# :::{dropdown} Solution
+# The sets would share about $400 \cdot 400 / 1083 \approx 148$ pairs. But a pair is judged on itself only if it is in both
+# batches of *the same* step. Two batches of two share a pair with probability of about $4 / 1083$, so that happens in fewer than one
+# of 200 steps.
+#
+# The bias arises in a single step, so the second number counts: independent draws would leave it in less than half a
+# percent of the steps. What must not happen is to judge on the very batch of the step. That the sets of a whole epoch
+# are disjoint is sufficient, and cheap, but more than is needed. (The clones are thrown away after the step, so nothing of them is
+# left when the pair comes again. $\mathcal{G}$ is not thrown away; what it remembers of a pair is another question.)
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+shared, judged_on_itself = [], []
+for epoch in range(1, 51):
+    mtr, _ = disjoint_subsets(1083, 200, epoch, seed=0, batch_size=2)
+    mts, _ = disjoint_subsets(1083, 200, epoch, seed=1, batch_size=2)  # another draw
+    shared.append(len(set(mtr) & set(mts)))
+    steps = range(0, 400, 2)
+    judged_on_itself.append(sum(bool(set(mtr[k : k + 2]) & set(mts[k : k + 2])) for k in steps))
+print(f"pairs in both sets: expected {400 * 400 / 1083:.0f}, found {np.mean(shared):.0f} per epoch")
+expected, found_here = 200 * 4 / 1083, np.mean(judged_on_itself)
+print(f"steps judged on a pair of their own: expected {expected:.1f}, found {found_here:.1f}")

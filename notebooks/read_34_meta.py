@@ -529,3 +529,147 @@ print(f"entries of G: {g.numel():,}; exactly 0 before the step: {(old == 0).sum(
 # ```
 #
 # Where $\mathcal{F}$ and $\mathcal{T}$ themselves learn is the next page, {doc}`read_35_fusion_learning`.
+
+# %% [markdown]
+# ## Exercises
+#
+# Solutions open on a click.
+#
+# ### Exercise 3.4-1: Twice the inner step
+#
+# Double $\eta_{\mathcal{F}'}$. What happens to the gradient that $\mathcal{G}$ receives, and what to the step that Adam makes of it?
+# Use the small networks of the four checks, at the paper's $10^{-4}$.
+#
+# :::{dropdown} Solution
+# In Eq. (7) the step size stands in front, so the gradient doubles. It does so only nearly: $v$ is taken at
+# $\theta_{\mathcal{F}'}$, which moves too. Adam divides by the size of the gradient, so a common factor drops out of its step
+# as long as $\epsilon$ is small beside the gradient. **Within a range, $\eta_{\mathcal{F}'}$ is not a setting at all when
+# $\mathcal{G}$ is moved by Adam with a small $\epsilon$.** The released step, which divides by the largest entry, has the same
+# property. Eq. (6) as printed does not: there the two step sizes act as their product.
+# :::
+
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+def first_step_of_G(eta: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """dL_t / dtheta_G, and Adam's first step along it, each in one row."""
+    gradient = meta_gradient(*nets, *pairs, loss=fusion_loss, eta_F_prime=eta, eta_T_prime=1e-4).theta_G
+    moved = copy.deepcopy(nets[1])
+    outer_update(moved, gradient, torch.optim.Adam(moved.parameters(), lr=1e-4, eps=1e-16))
+    change = [new - old for new, old in zip(values(moved).values(), values(nets[1]).values())]
+    return torch.cat([x.flatten() for x in gradient.values()]), torch.cat([x.flatten() for x in change])
+
+
+(g_1, step_1), (g_2, step_2) = first_step_of_G(1e-4), first_step_of_G(2e-4)
+print(f"length of the gradient: times {g_2.norm() / g_1.norm():.2f}")
+print(f"length of Adam's step:  times {step_2.norm() / step_1.norm():.2f}")
+
+# %% [markdown]
+# ### Exercise 3.4-2: Exchange the modalities
+#
+# Leave $\mathcal{F}$ and $J v$ as they are, and exchange the two sources in $\mathcal{L}_f$, so that $w_a$ weighs the visible
+# image. What happens to $\partial \mathcal{L}_t / \partial w_a$? At which pixels does the exchange make no difference?
+#
+# :::{dropdown} Solution
+# The slope is $-\eta_{\mathcal{F}'}\, 2 (I_b - I_a) \odot J v / HW$. The exchange turns $I_b - I_a$ round and leaves the rest,
+# so every pixel's slope changes its sign, whatever the weights are. It makes no difference where the slope is 0: where $I_a = I_b$,
+# and where $J v = 0$. There $\mathcal{G}$ is told nothing.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+exchanged = -eta_F_prime * pixel_push(I_f["mtr"], mtr.vi, mtr.ir, w, 1 - w, J_v, fusion_loss)
+(slope,) = torch.autograd.grad(exchanged, w)
+largest = dL_t_dw_a.abs().max()
+print("sign turned at every pixel:", torch.allclose(slope / largest, -dL_t_dw_a / largest, atol=1e-5))
+
+# %% [markdown]
+# ### Exercise 3.4-3: When Adam is no longer Adam
+#
+# By how much does Adam's very first step move an entry with gradient $g$? How large must $\lvert g \rvert$ be, beside
+# $\epsilon$, for at least half of the learning rate?
+#
+# :::{dropdown} Solution
+# After the correction for the start, the running mean is $g$ and the running square is $g^2$, so the step is
+# $\eta\, g / (\lvert g \rvert + \epsilon)$. It is half of $\eta$ at $\lvert g \rvert = \epsilon$. With the usual
+# $\epsilon = 10^{-8}$ an entry of size $10^{-11}$ moves a thousandth of the learning rate, and behaves as under plain
+# gradient descent with the step $\eta / \epsilon$.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+eta = 1e-4
+for g_i in (1e-7, 1e-8, 1e-11):
+    entry = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    entry.grad = torch.full_like(entry, g_i)
+    torch.optim.Adam([entry], lr=eta, eps=1e-8).step()
+    print(f"gradient {g_i:.0e}: moves {-entry.item() / eta:.3f} of the learning rate")
+
+# %% [markdown]
+# ### Exercise 3.4-4: A task whose answer is known
+#
+# Write a $\mathcal{T}$ for which you know what $\mathcal{G}$ should learn: its loss is the squared distance of $I_f$ from the
+# infrared image. ($\mathcal{T}$ needs a parameter for Eq. (5) to step on; one gain will do.) Alternate a meta-step with a
+# fusion step, twelve times. Does $\mathcal{G}$ find the answer? And if the task wants the visible image?
+#
+# :::{dropdown} Solution
+# It does, and quickly: $w_a$ goes towards 1 for the one task and towards 0 for the other. The gradient says the same at almost all
+# pixels, which is the best case for the common shift that one step of $\mathcal{G}$ can make. It is a test of the machinery that a sign
+# error would fail, and not yet a hard question.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+from collections.abc import Callable
+
+from tdfusion.algorithm import fusion_step, meta_step, start
+from tdfusion.data.pair import FusionBatch, MetaBatch
+
+
+class Like(torch.nn.Module):
+    """T whose task is to look like ``wanted(I_a, I_b)``."""
+
+    def __init__(self, wanted: Callable) -> None:
+        super().__init__()
+        self.wanted, self.gain = wanted, torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, I_f: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return (self.gain * I_f - self.wanted(batch.ir, batch.vi)).square().mean()
+
+
+def learn(wanted: Callable, steps: int) -> torch.nn.Module:
+    """G after so many meta-steps and fusion steps on scenes of 32 pixels."""
+    tiny = SynthRoad("train", length=3 * steps, size=(32, 32), seed=0)
+    torch.manual_seed(0)
+    nets = (FusionNet(width=8, blocks=1), LossNet(width=8, blocks=1), Like(wanted))
+    state = start(*nets, eta_F=3e-3, eta_G=3e-3, eta_T=1e-4)
+    for k in range(steps):
+        mtr, mts, ftr = (collate([tiny[3 * k + i]]) for i in range(3))
+        meta_step(state, MetaBatch(mtr, mts), loss=fusion_loss, eta_F_prime=1e-3, eta_T_prime=1e-4)
+        with torch.no_grad():
+            weights = state.G(ftr.ir, ftr.vi)
+        fusion_step(state, FusionBatch(ftr), *weights, loss=fusion_loss)
+    return state.G
+
+
+for name, wanted in (("infrared", lambda a, b: a), ("visible", lambda a, b: b)):
+    found, _ = learn(wanted, 12)(mts.ir, mts.vi)
+    print(f"the task wants {name}: mean w_a above 1/2: {found.mean().item() > 0.5}")
+
+# %% [markdown]
+# ### Exercise 3.4-5: A task that asks pixel by pixel (about two minutes)
+#
+# Now the task wants the darker of the two pixels, `torch.minimum`. The best map is known: $w_a = 1$ where infrared is darker, 0
+# elsewhere. Let `learn` take a hundred steps and compare the mean of $w_a$ in the two kinds of places. Does $\mathcal{G}$ find the map?
+#
+# :::{dropdown} Solution
+# ```python
+# G_dark = learn(torch.minimum, 100)
+# with torch.no_grad():
+#     found, _ = G_dark(mts.ir, mts.vi)
+# darker = mts.ir < mts.vi
+# print(f"w_a where infrared is darker {found[darker].mean():.2f}, elsewhere {found[~darker].mean():.2f}")
+# ```
+#
+# In our runs it does not: $w_a$ ends near 1 in both places, within a hundredth. Three times as many steps do not change that, nor does
+# $\alpha = 0$, nor (at $\alpha = 0$) a ten times smaller $\eta_\mathcal{G}$. The likely reasons: one constant, "infrared, which is darker at most
+# pixels of these scenes", lowers the task loss first, because it is what one step of $\mathcal{G}$ can do; and a softmax that has
+# gone to 1 hardly has a gradient left to come back by (exercise 3.7-1 of {doc}`read_37_theory`). The task loss falls meanwhile, so a
+# falling task loss is no sign that the map is found.
+# :::

@@ -264,3 +264,78 @@ print(f"released: {total:.3f}, of which {early / total:.0%} in the first ten epo
 # In the released schedule nine tenths of the way that $\mathcal{G}$ can go lie in the first ten epochs, while
 # $\mathcal{F}$ and $\mathcal{T}$ are themselves young. The paper mentions no decay; without one $\mathcal{G}$ follows them
 # to the end. (Adam's steps may exceed the learning rate a little, so for the paper the sum is a scale, not a bound.)
+
+# %% [markdown]
+# ## Exercises
+#
+# Solutions open on a click.
+#
+# ### Exercise 3.5-1: Count the steps
+#
+# How many meta-steps and how many fusion steps does a whole training on MSRS take, in the paper's form and in the released one?
+# How many pairs does $\mathcal{F}$ see in its fusion steps, a pair with exchanged modalities counted as one more?
+#
+# :::{dropdown} Solution
+# $L \cdot M$ meta-steps, and $L$ times the training set divided by the batch, rounded up, of fusion steps. The released form takes fewer
+# meta-steps, because it has fewer epochs, and more fusion steps, because its batch is one pair. With the exchange it shows
+# $\mathcal{F}$ 60 % more pairs, though no more different scenes.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+for variant in ("paper", "released"):
+    full = make_config("paper", variant)  # SynthRoad at the size of MSRS
+    steps = -(-full.scenes // full.batch)
+    seen = full.L * full.scenes * (2 if full.swap else 1)
+    print(f"{variant:<9} {full.L * full.M:>6,} meta-steps {full.L * steps:>6,} fusion steps {seen:>6,} pairs")
+
+# %% [markdown]
+# ### Exercise 3.5-2: Nine losses
+#
+# Three copies of $\mathcal{F}$, three choices of the weights: measure $\mathcal{L}_f$ of every copy under every choice, on the
+# eight test scenes. Compare along a row, and then along a column. Which comparison means something?
+#
+# :::{dropdown} Solution
+# Along a column: one loss, three images. Along a row the image is the same and only the ruler changes; the differences there are
+# several times those between the copies. The curves on this page are the diagonal of this table, each copy under its own
+# weights, and from a diagonal neither comparison can be made: by it the oracle's copy would be the worst.
+#
+# In its column the oracle's copy is the best, and under the other weights the worst, by about a thousandth each time: it has
+# followed its own loss, and after 32 steps the three networks are still nearly the same.
+# :::
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+half = torch.full_like(I_a, 0.5)
+rulers = {"w = 1/2": half, "learned": w_learned, "oracle": w_oracle}
+print("copy      " + "".join(f"{f'by {name}':>12}" for name in rulers))
+for name, image in fused.items():
+    losses = [copies[name].L_f(image, I_a, I_b, w_a, 1 - w_a).item() for w_a in rulers.values()]
+    print(f"{name:<10}" + "".join(f"{loss:>12.4f}" for loss in losses))
+
+# %% [markdown]
+# ### Exercise 3.5-3: The step size as printed
+#
+# Suppose $\mathcal{F}$ were no network but a free image: every pixel a parameter. Take $\alpha = 0$ and a plain gradient step of size
+# $\eta$, as Eq. (8) is printed. By which factor does the distance to $w_a I_a + w_b I_b$ shrink in one step? How many steps
+# halve it on a crop of 256 by 256 pixels with $\eta = 10^{-4}$?
+#
+# :::{dropdown} Solution
+# The gradient at a pixel is $\frac{2}{HW} (I_f - w_a I_a - w_b I_b)$, so the distance shrinks by $1 - 2 \eta / HW$. For
+# $HW = 256^2$ and $\eta = 10^{-4}$ that takes $\ln 2 \cdot HW / (2 \eta) \approx 2 \cdot 10^8$ steps to halve it. Two things
+# rescue the training: a network's parameters each move all pixels, so the mean over pixels does not dilute their gradient; and Adam
+# (Sec. 4.1) does not care for the size of the gradient. A free image wants $\eta = HW / 2$, and then one step suffices.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+from tdfusion.losses import intensity_loss
+
+a, b, w_a = torch.rand(3, 1, 1, 16, 16, dtype=torch.float64)
+goal = w_a * a + (1 - w_a) * b
+image = torch.zeros_like(goal).requires_grad_()
+(slope,) = torch.autograd.grad(intensity_loss(image, a, b, w_a, 1 - w_a), image)
+for eta in (10.0, 16 * 16 / 2):
+    left = image - eta * slope - goal
+    expected = (1 - 2 * eta / (16 * 16)) * (image - goal)
+    farthest = left.abs().max().item()
+    print(f"eta = {eta:g}: as expected: {torch.allclose(left, expected)}, farthest {farthest:.2f}")
+steps = np.log(0.5) / np.log1p(-2e-4 / 256**2)
+print(f"steps that halve the distance: {steps:.1e}")

@@ -380,3 +380,130 @@ for name in ("encoder_a.blocks.0.attn.out.weight", "fusion.temperature_a", "head
 #
 # $\mathcal{G}$ and $\mathcal{T}$ are in none of the files: the released training script saves $\mathcal{F}$ only. A
 # trained $\mathcal{G}$, and with it the weight maps of the paper's Fig. 5, has to be trained again.
+
+# %% [markdown]
+# ## Exercises
+#
+# Solutions open on a click.
+#
+# ### Exercise 3.6-1: Count by hand
+#
+# From the drawing of the Restormer block, write its number of parameters as a function of its width $C$: 8 heads, layer norms with
+# weight and bias, no other biases, depthwise convolutions of 3 by 3. Do the same for the adaptive fusion module, and add up
+# $\mathcal{F}$ for $C = 16$.
+#
+# :::{dropdown} Solution
+# | part | Restormer block | adaptive fusion |
+# |---|---:|---:|
+# | layer norms | $4C$ | |
+# | temperatures | $8$ | $16$ |
+# | q, k, v: point and depth | $3C^2 + 27C$ | $2(3C^2 + 27C)$ |
+# | projection | $C^2$ | $2C^2$ |
+# | gate: point and depth | | $16C^2 + 72C$ |
+# | values, or both halves of GDFN: point and depth | $4C^2 + 36C$ | $8C^2 + 72C$ |
+# | output | $2C^2$ | $16C^2$ |
+# | sum | $10C^2 + 67C + 8$ | $48C^2 + 198C + 16$ |
+#
+# $\mathcal{F}$ has two encoders, each with a convolution of $9C$ and two blocks; the fusion module; two blocks of width $2C$;
+# and a head of $18C^2 + 9C$. The block of width $2C$ has four times the squares, so two of them outweigh four narrow ones.
+# :::
+
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+def block(C: int) -> int:
+    return 10 * C**2 + 67 * C + 8
+
+
+C = 16
+by_hand = {
+    "encoder_a": 9 * C + 2 * block(C),
+    "encoder_b": 9 * C + 2 * block(C),
+    "fusion": 48 * C**2 + 198 * C + 16,
+    "decoder": 2 * block(2 * C),
+    "head": 18 * C**2 + 9 * C,
+}
+print({name: number == count(getattr(F, name)) for name, number in by_hand.items()})
+print(f"F by hand: {sum(by_hand.values()):,}")
+
+# %% [markdown]
+# ### Exercise 3.6-2: How far a convolution looks
+#
+# This page says 13 pixels for $\mathcal{F}$. How many for $\mathcal{G}$? And for $\mathcal{F}$ with one block per stage? Find a
+# way to measure it with one backward pass.
+#
+# :::{dropdown} Solution
+# Every 3 by 3 convolution adds one pixel in each direction. $\mathcal{F}$: $1 + 2 \cdot 2 + 2 + 2 \cdot 2 + 2 = 13$.
+# $\mathcal{G}$ has no fusion module: 11. With one block per stage $\mathcal{F}$ loses two blocks of two pixels: 9.
+#
+# To measure it, switch attention off (all temperatures 0), and differentiate one pixel of the output in the whole input. The
+# gradient is zero where the pixel does not look.
+# :::
+
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+def reach(net: torch.nn.Module, side: int = 41) -> int:
+    """How far the middle pixel of the output looks without attention, in pixels."""
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if "temperature" in name:
+                parameter.zero_()
+    a, b = torch.rand(2, 1, 1, side, side, dtype=torch.float64)
+    out = net.double()(a.requires_grad_(), b)
+    out = out[0] if isinstance(out, tuple) else out
+    (gradient,) = torch.autograd.grad(out[0, 0, side // 2, side // 2], a)
+    return int(gradient[0, 0].abs().sum(0).nonzero().max()) - side // 2
+
+
+torch.manual_seed(0)
+print("F", reach(FusionNet()), " G", reach(LossNet()), " F, one block", reach(FusionNet(blocks=1)))
+
+# %% [markdown]
+# ### Exercise 3.6-3: What attention does not know
+#
+# Shuffle the pixels of q, k and v in the same way. What does channel attention give? What can it therefore say about an image,
+# and what not?
+#
+# :::{dropdown} Solution
+# The same result, shuffled. The attention matrix holds sums over all pixels, and a sum does not care for order. Attention between
+# channels knows *how much* of one pattern goes with another in the whole image, and nothing of *where*. All that $\mathcal{F}$
+# and $\mathcal{G}$ know of places comes from convolutions, and reaches no farther than the exercise before this one says. What comes from
+# afar is a few statistics of the whole image.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+from tdfusion.models import channel_attention, conv1x1
+
+torch.manual_seed(0)
+q, k, v = torch.randn(3, 1, 16, 12, 20)
+order = torch.randperm(12 * 20)
+
+
+def shuffled(x: torch.Tensor) -> torch.Tensor:
+    return x.flatten(2)[..., order].view_as(x)
+
+
+temperature, projection = torch.ones(8, 1, 1), conv1x1(16, 16)
+straight = channel_attention(q, k, v, temperature, projection)
+other = channel_attention(shuffled(q), shuffled(k), shuffled(v), temperature, projection)
+print("the same, shuffled:", torch.allclose(shuffled(straight), other, atol=1e-5))
+
+# %% [markdown]
+# ### Exercise 3.6-4: One output would do
+#
+# $\mathcal{G}$ ends in two channels and a softmax. Show that one channel and a sigmoid can write the same weights. How many
+# parameters are one too many, and how can you tell from their gradient?
+#
+# :::{dropdown} Solution
+# $e^{x} / (e^{x} + e^{y}) = 1 / (1 + e^{-(x - y)})$: only the difference of the two channels counts. The last convolution has
+# two filters of $9 \cdot 16 = 144$ numbers, and one filter, their difference, writes the same $w_a$: 144 parameters could be saved.
+# Whatever the loss, the gradients of the two filters are opposite, so plain gradient steps and Adam from rest never change their sum.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+torch.manual_seed(0)
+net = LossNet()
+w_a, _ = net(I_a, I_b)
+(gradient,) = torch.autograd.grad((w_a * torch.rand_like(w_a)).sum(), net.head[2].weight)
+largest = gradient.abs().max()
+print("filters:", tuple(gradient.shape))
+print("opposite gradients:", torch.allclose(gradient[0] / largest, -gradient[1] / largest, atol=1e-4))

@@ -868,3 +868,96 @@ print("at w = 1/2 it is (B2):", sp.simplify(at_half - expected) == 0)
 # - The inner product forecasts one small step on one meta-test pair. Without the second derivative there is no
 #   gradient at all.
 # ```
+
+# %% [markdown]
+# ## Exercises
+#
+# Solutions open on a click.
+#
+# ### Exercise 3.7-1: How softmax slows a decision
+#
+# $\mathcal{G}$ does not write $w_a$ but two numbers $z_a, z_b$ whose softmax it is. Write $\partial \mathcal{L}_t /
+# \partial z_a$ by means of (B3). How much slower does a pixel learn at $w_a = 0.99$ than at $1/2$?
+#
+# :::{dropdown} Solution
+# For the softmax of two, $\partial w_a / \partial z_a = w_a w_b$, so
+#
+# $$
+# \frac{\partial \mathcal{L}_t}{\partial z_a^{ij}} = w_a^{ij} w_b^{ij}\, \frac{\partial \mathcal{L}_t}{\partial w_a^{ij}} .
+# $$
+#
+# The factor is $0.25$ at one half and $0.0099$ at $0.99$: about 25 times less. A pixel that has decided is
+# hard to persuade again, even if the task asks for it as loudly as before. In this light it matters that $\mathcal{G}$
+# starts near one half, and what its first steps do.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+for w_a in (0.5, 0.9, 0.99):
+    z = torch.tensor([w_a, 1 - w_a], dtype=torch.float64).log().requires_grad_()
+    (slope,) = torch.autograd.grad(z.softmax(0)[0], z)
+    print(f"w_a = {w_a}: dw_a / dz_a = {slope[0]:.4f}, by hand {w_a * (1 - w_a):.4f}")
+
+# %% [markdown]
+# ### Exercise 3.7-2: What squaring the weights does to the push
+#
+# Take the mixed derivative of the released loss at the end of this page. Suppose $\mathcal{F}$ has converged at a pixel, so that $I_f$
+# is the minimum of the released intensity term. By which factor does the push differ from (B2)? What happens to it as $w_a$
+# approaches 1?
+#
+# :::{dropdown} Solution
+# At the minimum $I_f = (w_a^2 I_a + w_b^2 I_b) / (w_a^2 + w_b^2)$ the bracket becomes $w_a w_b (I_b - I_a) / (w_a^2 + w_b^2)$, and the
+# push is (B2) times
+#
+# $$
+# \frac{2 w_a w_b}{w_a^2 + w_b^2},
+# $$
+#
+# which is 1 at one half and goes to 0 as a weight goes to 1. This comes on top of the $w_a w_b$ of the exercise before. So
+# squared weights harden a decision twice: the image follows them more like a switch, and the gradient that could turn them
+# back fades. With the paper's loss (B2) holds at every $w_a$.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+I_f = sp.symbols("I_f")
+released_pixel = (w_1 * (A_1 - I_f)) ** 2 + ((1 - w_1) * (B_1 - I_f)) ** 2
+minimum = sp.solve(sp.diff(released_pixel, I_f), I_f)[0]
+factor = sp.diff(released_pixel, w_1, I_f).subs(I_f, minimum) / (2 * (B_1 - A_1))
+print("as by hand:", sp.simplify(factor - 2 * w_1 * (1 - w_1) / (w_1**2 + (1 - w_1) ** 2)) == 0)
+at = [sp.Rational(1, 2), sp.Rational(9, 10), 1]
+print("at 1/2, 9/10, 1:", *(sp.simplify(factor.subs(w_1, w)) for w in at))
+
+# %% [markdown]
+# ### Exercise 3.7-3: A network with one knob
+#
+# Let $\mathcal{F}$ have a single parameter: $I_f = \theta I_a + (1 - \theta) I_b$. Compute $J$, and from (B3) the push on every weight.
+# What can $\mathcal{G}$ learn with this $\mathcal{F}$?
+#
+# :::{dropdown} Solution
+# $J = I_a - I_b$, and $v$ is a number. The slope is
+#
+# $$
+# \frac{\partial \mathcal{L}_t}{\partial w_a^{ij}} = \eta_{\mathcal{F}'} \frac{2}{HW} \big(I_a^{ij} - I_b^{ij}\big)^2\, v ,
+# $$
+#
+# of one sign at all pixels, that of $v$. So all weights are pushed the same way, the more the farther the sources are apart. This is right:
+# $\mathcal{F}$ can only mix the whole image more or less, so the only question about a weight is whether it turns the knob up or down.
+# **$\mathcal{G}$ cannot learn a finer map than $\mathcal{F}$ can follow.** The networks of this page have many knobs, but they are
+# tied together too; the last figure shows what comes of it.
+# :::
+
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+class OneKnob(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
+
+    def forward(self, I_a: Tensor, I_b: Tensor) -> Tensor:
+        return self.theta * I_a + (1 - self.theta) * I_b
+
+
+F, (_, _, T) = OneKnob(), small_networks(0)
+slope, v = true_slope(F, T)
+by_hand = eta_F_prime * 2 * (mtr.ir - mtr.vi) ** 2 * v / mtr.ir.numel()
+print("as by hand:", apart(slope, by_hand) < 1e-10)
+print("of one sign:", bool((slope * v >= 0).all()))

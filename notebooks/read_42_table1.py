@@ -223,3 +223,71 @@ display(Markdown(format_table(("12 synthetic scenes", *METRICS), rows)))
 # this short run draws edges, with more SF than either source, and loses most of the brightness: it is far below a plain
 # average in SCD, VIF and SSIM, and the pedestrians in the boxes can hardly be seen. These rows and the paper's have
 # nothing in common but the formulas. What the run learned, and what it did not, is in the [tour](tour.ipynb).
+
+# %% [markdown]
+# ## Exercises
+#
+# Solutions open on a click.
+#
+# ### Exercise 4.2-1: Noise as a method
+#
+# EN and SF look at the fused image alone. Score an image of pure noise, every gray level equally likely, and set it beside the
+# best value of EN and SF in the whole Table 1. What about the other four metrics?
+#
+# :::{dropdown} Solution
+# Noise beats every method in both, SF by far. In the other four, which ask how the fused image relates to its sources, it is at the
+# bottom. So a lead in EN or SF counts only together with the other four; and a method that adds a little noise moves up in two of
+# six columns.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+pair = scenes[0]
+noise = np.random.default_rng(0).integers(0, 256, pair.vi.shape[-2:], dtype=np.uint8)
+found = measure(noise, to_uint8(pair.ir), to_uint8(pair.vi)).values
+for metric in METRICS:
+    best = max(row[metric] for row in table.rows)
+    print(f"{metric:<5} noise {found[metric]:>6.2f}   best of Table 1 {best:>6.2f}")
+
+# %% [markdown]
+# ### Exercise 4.2-2: Another convention, another winner
+#
+# The six names stand for different numbers in different papers ([4.1](read_41_metrics.ipynb)). Rank the rows that we
+# scored on MSRS by SSIM under each of the three named conventions. Does the order survive?
+#
+# :::{dropdown} Solution
+# No. The plain mean of the sources is first by the paper's convention and last by the other two. Taking the
+# sum instead of the mean over the two sources only doubles the values. What turns the order round is the data range $L$: the
+# constants $(0.01 L)^2$ and $(0.03 L)^2$ are meant to keep flat areas from deciding, and with $L = 1$ or 2 on pixels of 0 to 255 they
+# vanish, so that flat areas, where there is little but noise, count in full. An SSIM without its convention is no number.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+real = results.load("real_pairs").query("data == 'MSRS' and group == '' and metric == 'SSIM'")
+by_convention = real.pivot(index="arm", columns="task", values="value")
+for convention, values in by_convention.items():
+    place = int(values.rank(ascending=False)["mean"])
+    print(f"{convention:<9} the mean of the sources has place {place} of {len(values)}")
+
+# %% [markdown]
+# ### Exercise 4.2-3: How large is a lead?
+#
+# Table 1 has 24 pairs of data set and metric. In how many does TDFusion lead the best other method by more than 0.01, which two
+# rounded numbers can differ by almost for nothing? What else would you need in order to say that a lead is real?
+#
+# :::{dropdown} Solution
+# Two numbers printed with two digits that differ by 0.01 may differ by anything between 0 and 0.02. Beyond that
+# there are three sources of spread, and the table gives none of them: images (a mean over 361 images has an error, though a
+# comparison image by image has a smaller one), training (another seed, another network), and choice (which epoch, which
+# settings, of whom). Large differences such as those in SCD are not in doubt; the order within SSIM is.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+leads = {}
+for dataset in table.images:
+    rows = {row["method"]: row for row in table.of(dataset)}
+    ours = rows.pop("TDFusion")
+    for metric in METRICS:
+        leads[dataset, metric] = round(ours[metric] - max(row[metric] for row in rows.values()), 2)
+print(f"leads by more than 0.01: {sum(lead > 0.01 for lead in leads.values())} of {len(leads)}")
+print(f"within 0.01:             {sum(abs(lead) <= 0.01 for lead in leads.values())}")
+print(f"behind by more:          {sum(lead < -0.01 for lead in leads.values())}")

@@ -288,3 +288,93 @@ figure = fig4_layout(rows, BOX_CLASSES, palette=BOX_PALETTE)
 # ```
 #
 # A folder of any other method's fused images is a source, too. {doc}`downstream` is the same as a notebook.
+
+# %% [markdown]
+# ## Exercises
+#
+# Solutions open on a click.
+#
+# ### Exercise 4.3-1: One class in a thousand
+#
+# A network labels every pixel of a test set rightly, except that it never finds the rarest of four classes, 1 % of the pixels, and
+# calls it road. What are its pixel accuracy, its mAcc and its mIoU?
+#
+# :::{dropdown} Solution
+# 99 % of the pixels are right, and still a quarter of mAcc is gone, because each of the four classes has the same say. mIoU
+# loses slightly more: the road is charged as well, for the pixels that it got. In a table of mean scores a difference of a few
+# points can be one rare class, and the mean will not tell; ask for the classes.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+counts = np.diag([880, 100, 10, 10])  # pixels of road, car, sign, cone
+counts[3] = [10, 0, 0, 0]
+classes = ("road", "car", "sign", "cone")
+scores = segmentation_scores(counts, classes, dataset="toy", source="", seed=0, images=1).values
+print(f"pixel accuracy {counts.trace() / counts.sum():.1%}")
+print(f"mAcc {scores['mAcc']:.1%}, mIoU {scores['mIoU']:.1%}")
+
+# %% [markdown]
+# ### Exercise 4.3-2: The best of three hundred epochs
+#
+# Somebody scores every one of 300 epochs on the test images and reports the best. Suppose that the network no longer improves over the
+# last 30 epochs, and that the score only fluctuates, with standard deviation 0.5 points and independently from epoch to
+# epoch. By how much is the report too good? Compare with the leads in Table 2.
+#
+# :::{dropdown} Solution
+# By the expected maximum of 30 normal numbers, about two standard deviations: one point. Four of the six leads in Table 2 are
+# larger than that, two are not. Fluctuations of neighbouring epochs resemble each other, which makes the effect smaller; more epochs make it
+# larger. It would hurt no comparison if all methods were treated alike, and it does if one was scored at its end and another
+# at its best. The paper does not say which it was.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+draws = np.random.default_rng(0).normal(0, 0.5, (20_000, 30))  # 20,000 trainings
+print(f"the best of 30 epochs is too good by {draws.max(axis=1).mean():.1f} points")
+leads = []
+for (method, *column), value in values.items():
+    if method == "TDFusion":
+        others = [x for (m, *c), x in values.items() if c == column and m != method]
+        leads.append(round(value - max(others), 2))
+print("leads in Table 2:", *sorted(lead for lead in leads if lead > 0))
+
+# %% [markdown]
+# ### Exercise 4.3-3: How many seeds?
+#
+# At our scale a seed moves the mIoU of a source by the deviations in the table above. If it were the same at the paper's scale, how
+# many seeds of each method would be needed for a lead of 0.59 (mIoU on MSRS) to exceed the half-width of its 95 % interval? And for
+# a lead of 0.05?
+#
+# :::{dropdown} Solution
+# The difference of two means of $n$ seeds each has the standard error $s \sqrt{2 / n}$, and Student's quantile for
+# $2(n - 1)$ degrees of freedom multiplies it. A handful of seeds is enough for the first; the second would take hundreds of
+# trainings. Single trainings, as in the table, give neither. The assumption is weak: nobody has published the deviation at the
+# paper's scale.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+from scipy.stats import t
+
+deviation = spread.loc["segmentation", "mIoU"].mean()
+
+
+def seeds_for(lead: float) -> int:
+    """The smallest n at which the interval's half-width is below the lead."""
+    return next(n for n in range(2, 10_000) if t.ppf(0.975, 2 * n - 2) * deviation * (2 / n) ** 0.5 < lead)
+
+
+for lead in (0.59, 0.05):
+    print(f"a lead of {lead}: {seeds_for(lead)} seeds of each method")
+
+# %% [markdown]
+# ### Exercise 4.3-4: When the answer is "infrared"
+#
+# On LLVIP the infrared image alone beats every fused one. Which weights would serve the task best there? Could TDFusion learn to
+# fuse like that?
+#
+# :::{dropdown} Solution
+# $w_a = 1$ at every pixel. $\mathcal{G}$ can write that. But $\mathcal{F}$ follows the whole $\mathcal{L}_f$, and at $\alpha = 1$ its
+# gradient term asks for the stronger edges of either source, whatever the weights say. In exercise 3.2-3 of {doc}`read_32_loss`
+# the infrared image is not even the best of four answers to "all weight on infrared". So among the losses that $\mathcal{G}$ can
+# write there may be none whose minimum is the infrared image. A remedy would be to let $\mathcal{G}$ write $\alpha$ too, as one more
+# output with a push of its own; then the task could ask for less texture.
+# :::

@@ -214,3 +214,89 @@ display(Markdown(format_table(("the paper says", "measured", "mean ± sd over sc
 # a scene their weights follow brightness by a few hundredths and the known answer not at all. So a difference map like
 # the last column of Fig. 5 may be mostly two constants, and stretched to full contrast it still looks like a scene. These
 # are 64 meta-steps of one seed; [the study](read_44_mechanism.ipynb) has more seeds, longer runs, and the reasons.
+
+# %% [markdown]
+# ## Exercises
+#
+# Solutions open on a click.
+#
+# ### Exercise 4.4-1: Two constants
+#
+# How much of the difference between the two models' weights is one number, the same at all pixels of all scenes? Give it
+# as a share of the mean square of $w_a^{SS} - w_a^{OD}$.
+#
+# :::{dropdown} Solution
+# Nearly all of it. A difference map like the last column of Fig. 5 would be almost as large if both models wrote
+# constants, and only the small rest can say anything about *where* the tasks differ. Before you interpret a map,
+# subtract its mean.
+# :::
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+difference = torch.stack(w["SS"]) - torch.stack(w["OD"])  # (scenes, 1, H, W)
+share = difference.mean() ** 2 / difference.square().mean()
+print(f"mean difference {difference.mean():+.3f}; share of the mean square: {share:.0%}")
+
+# %% [markdown]
+# ### Exercise 4.4-2: An untrained network looks at the image too
+#
+# Correlate the weights of both models with infrared brightness. Then do the same with six untrained $\mathcal{G}$. What can the
+# sentence "the weights follow the hot objects" be based on?
+#
+# :::{dropdown} Solution
+# Untrained networks correlate with brightness as well, some of them more strongly than the trained ones: a network that reads the image
+# writes something that looks like the image. Their weights vary less, though, so the size of the variation is the better evidence:
+# compare with the spread of untrained maps, and with other seeds of the same training.
+# :::
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+ir_of = torch.stack([p.ir for p in pairs[:8]])
+
+
+def follows(maps: list[torch.Tensor]) -> str:
+    maps = torch.stack(maps[:8])
+    r = torch.corrcoef(torch.stack([maps.flatten(), ir_of.flatten()]))[0, 1]
+    return f"{r:+.2f} (sd of w_a {maps.std():.3f})"
+
+
+for model, maps in w.items():
+    print(f"{model}, trained  {follows(maps)}")
+for seed in range(6):
+    torch.manual_seed(seed)
+    print(f"untrained, {seed}  {follows(written_weights(LossNet(), pairs[:8]))}")
+
+# %% [markdown]
+# ### Exercise 4.4-3: The strongest quarter, or the strongest tenth?
+#
+# The table above calls a pixel an edge if it is in the strongest *quarter* of its scene. Repeat its first line with the strongest half,
+# tenth and fiftieth, each against as many of the weakest. What do you conclude?
+#
+# :::{dropdown} Solution
+# The sign depends on the threshold, and nothing told us which to take. Had we tried several and shown one, we could have
+# confirmed the paper's sentence or denied it. A threshold has to be chosen before one looks, or all of them shown, as a curve.
+# (The table's quarter was fixed for all its lines alike; that does not make it the right one.)
+# :::
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+for share in (0.5, 0.25, 0.1, 0.02):
+    strong = [e >= e.quantile(1 - share) for e in edges]
+    weak = [e <= e.quantile(share) for e in edges]
+    found = weight_contrast(w["SS"], strong, weak)
+    print(f"strongest {share:>4.0%} minus weakest: {found.mean:+.3f} (sd over scenes {found.sd:.3f})")
+
+# %% [markdown]
+# ### Exercise 4.4-4: Which panels are new?
+#
+# Fig. 5 shows $w_a$ and $w_b$ of both models, and the difference. How many of these five maps can be computed from the others? Which
+# would you put in their place?
+#
+# :::{dropdown} Solution
+# Three: $w_b = 1 - w_a$ for either model, and the difference. Two maps hold everything. In place of the rest one could show the weights of
+# an untrained $\mathcal{G}$, of the same training with another seed, and the map minus its mean: the three controls without which the two
+# maps cannot be read.
+# :::
+
+# %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
+G = LossNet.from_file(folders["SS"] / "G.safetensors")
+with torch.no_grad():
+    w_a, w_b = G(three[0].ir[None], three[0].vi[None])
+print("w_b is 1 - w_a:", torch.allclose(w_b, 1 - w_a, atol=1e-6))
