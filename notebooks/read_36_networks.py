@@ -471,7 +471,7 @@ print("F", reach(FusionNet()), " G", reach(LossNet()), " F, one block", reach(Fu
 # :::
 
 # %% tags=["hide-cell", "nbval-check-output"] mystnb={"code_prompt_show": "Solution in code", "code_prompt_hide": "Hide the solution"}
-from tdfusion.models import channel_attention, conv1x1
+from tdfusion.models import channel_attention, PixelLinear
 
 torch.manual_seed(0)
 q, k, v = torch.randn(3, 1, 16, 12, 20)
@@ -482,7 +482,7 @@ def shuffled(x: torch.Tensor) -> torch.Tensor:
     return x.flatten(2)[..., order].view_as(x)
 
 
-temperature, projection = torch.ones(8, 1, 1), conv1x1(16, 16)
+temperature, projection = torch.ones(8, 1, 1), PixelLinear(16, 16)
 straight = channel_attention(q, k, v, temperature, projection)
 other = channel_attention(shuffled(q), shuffled(k), shuffled(v), temperature, projection)
 print("the same, shuffled:", torch.allclose(shuffled(straight), other, atol=1e-5))

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 4.4 Task-driven learnable loss: does it find what the task needs?
 #
-# **Not settled: of the five seeds that a claim here rests on, the runs have reached the second.** What they show so far: a
+# **Not settled yet: of the five seeds that a claim here rests on, three are done.** What they show so far: a
 # loss whose weights are taught by the task alone, on other scenes, finds which image carries what, and an $\mathcal{F}$ of
 # the paper's form that follows it serves the task better than with $w = 1/2$ and better than with the oracle's weights. The task's
 # loss in $\mathcal{F}$'s own serves the task about as well and ruins the image; the learned loss does not. And nothing
@@ -29,7 +29,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from studies.lookahead_arms import ARMS
 from tdfusion import results
 from tdfusion.data.synthroad.scenes import SynthRoad, oracle_weights
 from tdfusion.figures.seeds import gain_bars, one_against_other, task_and_image
@@ -110,7 +109,7 @@ for arm in arms.ran(learned, "rank"):
     rows.append(("L5", f"{arm}: rank correlation of its w with the oracle's", f"{rank:+.2f}", found, ""))
 for arm in (taught, "small: image step", "small: half + L_t", "oracle mix"):
     asked("F1", arm, "two channels")
-rivals = arms.ran([name for name in ARMS if name.startswith("small: ")], "VIF")
+rivals = arms.ran([name for name in about["arms"] if name.startswith("small: ")], "VIF")
 for arm in arms.ran([taught, "small: image step", "small: half + L_t", "small: image step + L_t"], "VIF"):
     front = [metric for metric in METRICS if arms.inside(arm, rivals, metric) is None]
     found = verdict(len(front) == 6, arms.mean(arm))
