@@ -183,6 +183,9 @@ one_against_other(axis, means.rename(index=lambda n: n.removeprefix("small: ")),
 # - **What the learned loss buys is the image.** With $\mathcal{L}_t$ in its own loss, $\mathcal{F}$ makes what a judge can read and a
 #   person cannot: look at the last column of the pictures, and at VIF, Qabf and SSIM. By the task alone the two are close;
 #   by both together the learned loss is ahead. That is an answer to why one should want a *fusion loss* at all.
+# - **A fusion network can be in the way.** The mix $w_a I_a + w_b I_b$ itself (*teacher*: the paper's Exp. V) is ahead of the
+#   $\mathcal{F}$ that follows the same weights, by the task and by VIF, Qabf and SSIM. What $\mathcal{F}$ at this size and length
+#   cannot follow is lost on the way.
 # - **No fusion is the bar.** Both images as two channels of the task network beat every fused image but the oracle's own
 #   mix. Who needs only the task's score should not fuse. Who needs one picture, for a person or for a network with one
 #   channel, gains from a loss that asks the task.
