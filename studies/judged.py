@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 from tqdm import tqdm
@@ -17,13 +21,11 @@ from studies.scene_parts import Scenes, region_means
 from tdfusion import results
 from tdfusion.data.synthroad.labels import INFRARED, VISIBLE
 from tdfusion.data.synthroad.scenes import CLASSES
-from tdfusion.downstream.judge import MakeTask, judge
-from tdfusion.downstream.protocols import SEGFORMERS
-from tdfusion.files import whole_file
+from tdfusion.downstream.judge import MakeTask, judge, small_segformer, small_unet
+from tdfusion.files import whole_file, write_text
 from tdfusion.metrics import METRICS, measure
-from tdfusion.runs.provenance import command_line
-from tdfusion.tasks.segmentation import SegmentationTask
-from tdfusion.tasks.unet import UNetTask
+from tdfusion.runs.memory import keep_freed_memory
+from tdfusion.runs.provenance import add_result_options, command_line, require_clean
 
 OTHER_SEEDS = 1000  # added to a job's seed: what must not be drawn as its networks and scenes are
 STEPS = 1000  # of a judge
@@ -31,17 +33,10 @@ SHOWN = (1, 5, 8, 12)  # test scenes of the first seed whose w_a and I_f are kep
 Job = tuple[str, int]  # an arm and a seed
 
 
-def segformer(channels: int) -> MakeTask:
-    return lambda classes, weight: SegmentationTask(
-        classes, weight, standardise=True, num_channels=channels, **SEGFORMERS["tiny"]
-    )
-
-
-def unet(channels: int) -> MakeTask:
-    return lambda classes, weight: UNetTask(classes, weight, standardise=True, channels=channels)
-
-
-JUDGES = {"": segformer, ", U-Net": unet}  # what a metric's name ends in -> which network judges
+JUDGES: dict[str, MakeTask] = {
+    "": small_segformer,
+    ", U-Net": small_unet,
+}  # what a metric's name ends in -> which network judges
 
 
 def judged(
@@ -53,7 +48,7 @@ def judged(
     for name in tqdm(judges, desc="judge", leave=False):
         scores = judge(
             (train_images, train.mask), (test_images, test.mask), CLASSES, seed=OTHER_SEEDS + seed, steps=STEPS,
-            make_task=JUDGES[name](train_images.shape[1]),
+            make_task=partial(JUDGES[name], channels=train_images.shape[1]),
         )  # fmt: skip
         found[name] = scores.values["mIoU"], {c.name: c.values["IoU"] for c in scores.classes}
     return found
@@ -142,3 +137,44 @@ def collect(out: Path, scratch: Path, jobs: Sequence[Job], *, what: str, setting
 def shown(images: dict[str, Tensor]) -> dict[str, list]:
     """Images (N, 1, H, W) of the scenes `SHOWN`, in 8 bits, as a job keeps them."""
     return {key: (x[list(SHOWN), 0] * 255).round().int().tolist() for key, x in images.items()}
+
+
+def command(
+    doc: str | None, out: Path, scratch: Path, jobs: Sequence[Job], run: Callable[[str, int], dict[str, Any]], *,
+    what: str, settings: dict[str, Any], prepare: Callable[[int], object] | None = None,
+) -> None:  # fmt: skip
+    """The command line of a study of arms and seeds: ``arm NAME --seed N``, ``collect``, and ``scenes --seed N``.
+
+    Args:
+        doc: what ``--help`` says first.
+        out, scratch, jobs, what, settings: see `collect`.
+        run: what one job does; its result is written to ``scratch``.
+        prepare: draws a seed's scenes, where jobs share them.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    actions = parser.add_subparsers(dest="action", required=True)
+    arm = actions.add_parser("arm", help="one job")
+    arm.add_argument("name", choices=tuple(dict.fromkeys(name for name, _ in jobs)), metavar="NAME")
+    arm.add_argument("--seed", type=int, required=True)
+    for action in (arm, actions.add_parser("collect", help="what the jobs left, into the table")):
+        add_result_options(action, out)
+    if prepare:
+        scenes = actions.add_parser("scenes", help="a seed's scenes, drawn once for all its jobs")
+        scenes.add_argument("--seed", type=int, required=True)
+    options = parser.parse_args()
+    scratch.mkdir(parents=True, exist_ok=True)
+    if options.action == "collect":
+        return collect(options.out, scratch, jobs, what=what, settings=settings)
+    if options.action == "scenes" and prepare:
+        prepare(options.seed)
+        return None
+    require_clean(options.out, options.allow_dirty)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    keep_freed_memory()
+    found = run(options.name, options.seed)
+    write_text(scratch / f"{options.name}, seed {options.seed}.json", json.dumps(found) + "\n")
+    scores = ", ".join(
+        f"{judge.strip(', ') or 'SegFormer'} {miou:.3f}" for judge, (miou, _) in found["judged"].items()
+    )
+    print(f"{options.name}, seed {options.seed}: mIoU by {scores}")
+    return None

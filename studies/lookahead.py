@@ -15,9 +15,6 @@ the table is not run again.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -26,15 +23,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from studies.judged import OTHER_SEEDS, SHOWN, STEPS, collect, image_scores, judged, map_scores, shown
-from studies.lookahead_arms import ARMS, JOBS, SEEDS, TEACHER, jobs, needs_teacher
+from studies.judged import OTHER_SEEDS, SHOWN, STEPS, command, image_scores, judged, map_scores, shown
+from studies.lookahead_arms import ARMS, SEEDS, TEACHER, jobs, needs_teacher
 from studies.plain_weights import RULES
 from studies.scene_parts import Scenes, fuse_all, load, region_means, weights_all
 from studies.scene_run import Run, build_G, shuffled
-from tdfusion.files import whole_file, write_text
+from tdfusion.files import whole_file
 from tdfusion.models import MixNet
-from tdfusion.runs.memory import keep_freed_memory
-from tdfusion.runs.provenance import Provenance, add_result_options, require_clean
+from tdfusion.runs.provenance import Provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRATCH = ROOT / "runs" / "lookahead"
@@ -109,52 +105,24 @@ def scenes_of(kind: str, seed: int) -> Scenes:
     return load(kind, SCRATCH, seed, TRAIN if kind == "train" else TEST)
 
 
-def file_of(name: str, seed: int) -> Path:
-    return SCRATCH / f"{name}, seed {seed}.json"
-
-
 def weights_file(seed: int) -> Path:
     """The teacher's G."""
     return SCRATCH / f"{TEACHER}, seed {seed}.pt"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    actions = parser.add_subparsers(dest="action", required=True)
-    arm = actions.add_parser("arm", help="one job")
-    arm.add_argument("name", choices=JOBS, metavar="NAME")
-    arm.add_argument("--seed", type=int, required=True)
-    for action in (arm, actions.add_parser("collect", help="what the jobs left, into the table")):
-        add_result_options(action, RESULT)
-    scenes = actions.add_parser("scenes", help="a seed's scenes, drawn once for all its jobs")
-    scenes.add_argument("--seed", type=int, required=True)
-    options = parser.parse_args()
-    if options.action == "scenes":
-        SCRATCH.mkdir(parents=True, exist_ok=True)
-        for kind in ("train", "test", "other"):
-            scenes_of(kind, options.seed)
-        return None
-    if options.action == "collect":
-        return collect(
-            options.out, SCRATCH, jobs(),
-            what="Judges' mean IoU on test scenes, fusion metrics and map scores of every way to come by w, per seed",
-            settings={"scenes": {"train": TRAIN, "test": TEST, "shown": SHOWN}, "judge_steps": STEPS},
-        )  # fmt: skip
-    require_clean(options.out, options.allow_dirty)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    keep_freed_memory()
-    name, seed = options.name, options.seed
-    found = (run_arm if name in ARMS else run_image)(
-        name, seed, scenes_of("train", seed), scenes_of("test", seed)
-    )
-    write_text(file_of(name, seed), json.dumps(found) + "\n")
-    print(
-        f"{name}, seed {seed}: mIoU {found['judged'][''][0]:.3f}, U-Net {found['judged'][', U-Net'][0]:.3f}"
-    )
-    return None
+def run_job(name: str, seed: int) -> dict:
+    run = run_arm if name in ARMS else run_image
+    return run(name, seed, scenes_of("train", seed), scenes_of("test", seed))
+
+
+def draw(seed: int) -> None:
+    for kind in ("train", "test", "other"):
+        scenes_of(kind, seed)
 
 
 if __name__ == "__main__":
-    main()
+    command(
+        __doc__, RESULT, SCRATCH, jobs(), run_job, prepare=draw,
+        what="Judges' mean IoU on test scenes, fusion metrics and map scores of every way to come by w, per seed",
+        settings={"scenes": {"train": TRAIN, "test": TEST, "shown": SHOWN}, "judge_steps": STEPS},
+    )  # fmt: skip

@@ -12,24 +12,19 @@ A job leaves ``runs/recipes/NAME, seed N.json``; what stands in the table is not
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 from pathlib import Path
 from statistics import fmean
 
 import torch
 
-from studies.judged import SHOWN, STEPS, collect, image_scores, judged, map_scores, shown
+from studies.judged import SHOWN, STEPS, command, image_scores, judged, map_scores, shown
 from studies.recipes_arms import ARMS, SCALE, SEEDS, jobs
 from studies.scene_parts import Scenes, fuse_all, load, region_means, weights_all
 from tdfusion.config import TrainConfig, make_config
 from tdfusion.data.synthroad.scenes import CLASSES
 from tdfusion.downstream.protocols import SEGFORMERS
-from tdfusion.files import write_text
 from tdfusion.fusing import stretch
-from tdfusion.runs.memory import keep_freed_memory
-from tdfusion.runs.provenance import Provenance, add_result_options, require_clean
+from tdfusion.runs.provenance import Provenance
 from tdfusion.tasks.dense import class_weights
 from tdfusion.tasks.segmentation import SegmentationTask
 from tdfusion.train import Trainer
@@ -85,37 +80,15 @@ def last_epoch(trainer: Trainer) -> dict[str, float]:
     return {loss: fmean(row[f"{loss}{end}"] for row in rows) for loss in ("L_f", "L_t")}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    actions = parser.add_subparsers(dest="action", required=True)
-    arm = actions.add_parser("arm", help="one job")
-    arm.add_argument("name", choices=ARMS, metavar="NAME")
-    arm.add_argument("--seed", type=int, required=True)
-    for action in (arm, actions.add_parser("collect", help="what the jobs left, into the table")):
-        add_result_options(action, RESULT)
-    options = parser.parse_args()
-    if options.action == "collect":
-        return collect(
-            options.out, SCRATCH, jobs(),
-            what="What each part of the recipe does to w, losses, images and task: Table 3 and the differences, small",
-            settings={"scale": {key: str(value) for key, value in SCALE.items()}, "test": TEST, "shown": SHOWN,
-                      "judge_steps": STEPS},
-        )  # fmt: skip
-    require_clean(options.out, options.allow_dirty)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    keep_freed_memory()
-    SCRATCH.mkdir(parents=True, exist_ok=True)
-    name, seed = options.name, options.seed
-    train, test = load("train", SCRATCH, seed, SCALE["scenes"]), load("test", SCRATCH, seed, TEST)
-    found = run_arm(name, seed, train, test)
-    write_text(SCRATCH / f"{name}, seed {seed}.json", json.dumps(found) + "\n")
-    print(
-        f"{name}, seed {seed}: mIoU {found['judged'][''][0]:.3f}, U-Net {found['judged'][', U-Net'][0]:.3f}"
-    )
-    return None
+def run_job(name: str, seed: int) -> dict:
+    scenes = load("train", SCRATCH, seed, SCALE["scenes"]), load("test", SCRATCH, seed, TEST)
+    return run_arm(name, seed, *scenes)
 
 
 if __name__ == "__main__":
-    main()
+    command(
+        __doc__, RESULT, SCRATCH, jobs(), run_job,
+        what="What each part of the recipe does to w, losses, images and task: Table 3 and the differences, small",
+        settings={"scale": {key: str(value) for key, value in SCALE.items()}, "test": TEST, "shown": SHOWN,
+                  "judge_steps": STEPS},
+    )  # fmt: skip

@@ -49,7 +49,7 @@ def student(values: Sequence[float], level: float = 0.95) -> Interval:
     Raises:
         InputError: a level that is not between 0 and 1.
     """
-    _check(level)
+    check_level(level)
     values = [float(value) for value in values]
     if not values:
         return Interval(math.nan, math.nan, math.nan, 0)
@@ -77,7 +77,7 @@ def fieller(numerators: Sequence[float], denominators: Sequence[float], level: f
 
     Source: E. C. Fieller, Some problems in interval estimation, J. R. Stat. Soc. B 16 (1954).
     """
-    _check(level)
+    check_level(level)
     if len(numerators) != len(denominators):
         raise InputError(f"{len(numerators)} numerators and {len(denominators)} denominators; give pairs")
     n = len(numerators)
@@ -101,6 +101,7 @@ def _t(n: int, level: float) -> float:
     return float(stdtrit(n - 1, (1 + level) / 2))
 
 
-def _check(level: float) -> None:
+def check_level(level: float) -> None:
+    """Refuse a level that is not between 0 and 1."""
     if not 0 < level < 1:
         raise InputError(f"level is {level:g}; give a number between 0 and 1")

@@ -117,6 +117,8 @@ def test_unusable_references_are_refused(three: Evaluation) -> None:
         differences(three, "mine")
     with pytest.raises(InputError, match="between 0 and 1"):
         differences(three, level=95)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        differences(made({"a": [1.0]}), level=95)  # though there is nothing to compare
     with pytest.raises(InputError, match='no format "html"; choose text, markdown'):
         three.table("html")
 

@@ -88,6 +88,9 @@ def test_standardised_images_have_lost_brightness_and_contrast() -> None:
     seen = standardised(images)
     torch.testing.assert_close(seen.mean((1, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(seen, standardised(0.2 + 0.5 * images), atol=1e-3, rtol=0)
+    two = torch.cat([images, 0.1 * images.flip(-1)], 1)  # a faint channel is not drowned by the other
+    torch.testing.assert_close(standardised(two)[:, :1], seen)
+    torch.testing.assert_close(standardised(two)[:, 1:], seen.flip(-1), atol=1e-3, rtol=0)
 
 
 def test_the_weights_of_a_task_are_in_its_loss_and_not_in_its_file() -> None:

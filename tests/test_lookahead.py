@@ -12,6 +12,7 @@ from studies import judged, lookahead
 from studies.lookahead_arms import ARMS, JOBS, SEEDS, TEACHER, TIERS, jobs, needs_teacher
 from studies.plain_weights import RULES, blobs, brighter, contrast, edges
 from studies.scene_parts import Scenes, load
+from studies.scene_run import Run
 from tdfusion import results
 from tdfusion.data.pair import Batch
 from tdfusion.data.synthroad.labels import INFRARED, VISIBLE
@@ -33,10 +34,9 @@ def small(tmp_path, monkeypatch) -> None:
 
 def made(name: str, seed: int = 10) -> dict:
     """A job's file, written as its command writes it."""
-    scenes = [lookahead.scenes_of(kind, seed) for kind in ("train", "test")]
-    found = (lookahead.run_arm if name in ARMS else lookahead.run_image)(name, seed, *scenes)
-    lookahead.file_of(name, seed).write_text(json.dumps(found))
-    return json.loads(lookahead.file_of(name, seed).read_text())
+    file = lookahead.SCRATCH / f"{name}, seed {seed}.json"
+    file.write_text(json.dumps(lookahead.run_job(name, seed)))
+    return json.loads(file.read_text())
 
 
 def test_every_kind_of_job_is_judged_and_collecting_adds_to_the_table(small, tmp_path) -> None:
@@ -61,9 +61,62 @@ def test_every_kind_of_job_is_judged_and_collecting_adds_to_the_table(small, tmp
     assert results.maps("lookahead", tmp_path)["teacher, w_a"].shape == (4, 64, 64)
 
 
-def test_the_teacher_sees_other_scenes_than_it_is_judged_on(small) -> None:
-    train, other = (lookahead.scenes_of(kind, 10) for kind in ("train", "other"))
-    assert len(train) == len(other) and not (train.ir == other.ir).flatten(1).all(1).any()
+def test_the_teacher_learns_on_other_scenes_than_it_is_judged_on(small, monkeypatch) -> None:
+    seen, judged_on = {}, {}
+
+    def spy(arm, seed, train, *rest):
+        seen[arm.w] = train.ir
+        return Run(arm, seed, train, *rest)
+
+    def judge(images, test_images, train, **rest):
+        judged_on[len(judged_on)] = train.ir
+        return {"": (0.5, {})}
+
+    monkeypatch.setattr(lookahead, "Run", spy)
+    monkeypatch.setattr(lookahead, "judged", judge)
+    for name in (TEACHER, "small: half"):
+        lookahead.run_job(name, 10)
+    train = lookahead.scenes_of("train", 10).ir
+    assert torch.equal(seen["half"], train) and all(torch.equal(ir, train) for ir in judged_on.values())
+    assert not (seen["direct"] == train).flatten(1).all(1).any()
+
+
+def test_the_two_judges_are_two_architectures_and_see_every_channel() -> None:
+    made = {name: make(3, torch.ones(3), channels=2) for name, make in judged.JUDGES.items()}
+    assert [type(T).__name__ for T in made.values()] == ["SegmentationTask", "UNetTask"]
+    images = torch.rand(1, 2, 32, 32)
+    for T in made.values():
+        T.eval()
+        assert T.standardise and T.predict(images).shape == (1, 32, 32)
+        with pytest.raises(RuntimeError):
+            T.predict(images[:, :1])
+
+
+def test_a_shuffled_teacher_keeps_its_values_and_not_its_places(small) -> None:
+    made(TEACHER)
+    scenes = lookahead.scenes_of("test", 10)
+    plain, mixed = (lookahead.w_given(f"small: {way}", 10, scenes) for way in ("taught", "shuffled"))
+    assert torch.equal(plain.flatten(1).sort(1).values, mixed.flatten(1).sort(1).values)
+    assert not torch.equal(plain, mixed)
+
+
+def test_the_command_runs_a_job_and_collects_it(tmp_path, monkeypatch, capsys) -> None:
+    def study(*words: str) -> None:
+        monkeypatch.setattr("sys.argv", ["study", *words])
+        run = {"arm": "a", "seed": 3, "judged": {"": (0.5, {"road": 0.5})}, "provenance": {"commit": "x"}}
+        judged.command(
+            "", tmp_path / "t.csv", tmp_path / "runs", [("a", 3), ("b", 3)],
+            lambda name, seed: run | {"arm": name, "seed": seed}, what="", settings={}, prepare=drawn.append,
+        )  # fmt: skip
+
+    drawn: list[int] = []
+    study("scenes", "--seed", "3")
+    study("arm", "a", "--seed", "3")
+    study("collect")
+    assert drawn == [3] and "a, seed 3: mIoU by SegFormer 0.500" in capsys.readouterr().out
+    assert results.about("t", tmp_path)["settings"]["not_run"] == ["b, seed 3"]
+    with pytest.raises(SystemExit):
+        study("arm", "c", "--seed", "3")
 
 
 def test_every_job_has_a_place_and_the_core_of_five_seeds_comes_first() -> None:

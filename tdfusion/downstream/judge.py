@@ -17,13 +17,19 @@ from tdfusion.downstream.protocols import SEGFORMERS
 from tdfusion.downstream.scores import Scores, confusion_matrix, segmentation_scores
 from tdfusion.tasks.dense import class_weights
 from tdfusion.tasks.segmentation import SegmentationTask
+from tdfusion.tasks.unet import UNetTask
 
-MakeTask = Callable[[int, Tensor], nn.Module]  # number of classes and their weights -> T
+MakeTask = Callable[..., nn.Module]  # number of classes and their weights -> T
 
 
-def small_segformer(classes: int, weight: Tensor) -> SegmentationTask:
-    """The judge's T: a small SegFormer from scratch that sees images standardised."""
-    return SegmentationTask(classes, weight, standardise=True, **SEGFORMERS["tiny"])
+def small_segformer(classes: int, weight: Tensor, channels: int = 1) -> SegmentationTask:
+    """The judge's T: a small SegFormer from scratch that sees images of so many channels standardised."""
+    return SegmentationTask(classes, weight, standardise=True, num_channels=channels, **SEGFORMERS["tiny"])
+
+
+def small_unet(classes: int, weight: Tensor, channels: int = 1) -> UNetTask:
+    """Another architecture, for a second opinion: a small U-Net, the rest as in `small_segformer`."""
+    return UNetTask(classes, weight, standardise=True, channels=channels)
 
 
 def judge(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tdfusion.errors import InputError
-from tdfusion.intervals import student
+from tdfusion.intervals import check_level, student
 
 if TYPE_CHECKING:
     from tdfusion.evaluate.scores import Evaluation
@@ -57,6 +57,7 @@ def differences(evaluation: Evaluation, against: str | None = None, level: float
     Raises:
         InputError: no scores of ``against``; a level that is not between 0 and 1.
     """
+    check_level(level)
     if against is not None and against not in evaluation.methods:
         raise InputError(f'no scores of "{against}"; choose {", ".join(evaluation.methods)}')
     if not evaluation.evaluated:
