@@ -19,7 +19,7 @@
 # known, pixel by pixel, which image carries the class. First what any $w$ can win there, then what learned ones win, what
 # that does to the image, and whether fusing pays at all.
 #
-# **What it needs.** A few seconds: it reads `results/lookahead.csv`. The runs behind it take about four minutes each on
+# **What it needs.** A few seconds: it reads `results/lookahead.csv`. The runs behind it take some minutes each on
 # one core (`snakemake -s studies/Snakefile -j 2 lookahead`). Questions, arms and criteria were
 # [written down before them](../book/reproduce/lookahead_plan.md). This is the second study of the question; the
 # [first](first_study.ipynb) could not answer it.

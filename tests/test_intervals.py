@@ -80,5 +80,11 @@ def test_arms_are_compared_over_the_seeds_that_both_have() -> None:
     assert arms.reaches("taught", "half", "oracle").mean == pytest.approx(0.08 - 0.8 * 0.09)
     assert arms.inside("half", ["half", "oracle"], "EN") == "oracle"
     assert arms.inside("oracle", arms.ran(["taught", "half", "never"]), "EN") is None
+    shaky = [{"arm": a, "seed": i, "group": "", "metric": "mIoU", "value": v}
+             for a, values in {"half": [0.4] * 3, "far": [0.5, 0.4, 0.4], "sure": [0.41] * 3}.items()
+             for i, v in enumerate(values)]  # fmt: skip
+    unsure = Arms(pd.DataFrame(shaky))  # enough by its mean and not by its interval; and the reverse
+    assert unsure.gain("far", "half").mean > 0.03 and not unsure.control("half", "far")
+    assert unsure.gain("sure", "half").holds and not unsure.control("half", "sure")
     with pytest.raises(InputError, match='no values of "VIF"'):
         arms.of("VIF")
