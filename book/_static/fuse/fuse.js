@@ -110,7 +110,7 @@
     const asked = {}; // the file that was last given for each of them
     const faults = {}; // what is wrong with it
     let runner = null; // a promise of a Runner, once there is something to fuse
-    let result = null; // {I_f, visible, colour, words} of the last run
+    let result = null; // {I_f, visible, colour, name, seconds} of the last run
 
     const say = (state, text) => {
       root.dataset.state = state;
