@@ -5,7 +5,9 @@ from studies import recipes_arms as recipes
 
 
 def tables(study):
-    return [f"results/{study}{end}" for end in (".csv", ".json", "_maps.npz")]
+    """What a study's rule makes: nothing where a table is there, for snakemake would then call its missing jobs done."""
+    files = [f"results/{study}{end}" for end in (".csv", ".json", "_maps.npz")]
+    return [file for file in files if not Path(file).exists()]
 
 
 def lacking(study, jobs):
@@ -58,7 +60,7 @@ rule lookahead:
     input:
         [far_file(*job) for job in FAR_JOBS],
     output:
-        [update(file) for file in tables("lookahead")],
+        tables("lookahead"),
     shell:
         "python -m studies.lookahead collect"
 
@@ -78,6 +80,6 @@ rule recipes:
     input:
         [f"runs/recipes/{name}, seed {seed}.json" for name, seed in RECIPES],
     output:
-        [update(file) for file in tables("recipes")],
+        tables("recipes"),
     shell:
         "python -m studies.recipes collect"
