@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from tdfusion.errors import InputError
@@ -36,27 +37,44 @@ class Interval:
         return mean if math.isnan(self.low) else f"{mean} [{low}, {high}]"
 
 
-def student(values: Sequence[float], level: float = 0.95) -> Interval:
+def student(
+    values: Sequence[float], level: float = 0.95, clusters: Sequence[Hashable] | None = None
+) -> Interval:
     """Student's interval for a mean: ``m +- t s / sqrt(n)``, t the (1 + level) / 2 quantile, n - 1 degrees of freedom.
+
+    Values that come in clusters, as frames of a sequence do, say less than as many independent ones. With sums u of
+    ``x - m`` over each of G clusters, ``s / sqrt(n)`` becomes ``sqrt(G / (G - 1) sum(u^2)) / n``, with G - 1 degrees
+    of freedom: the same where every value is a cluster of its own.
 
     Args:
         values: one per image or seed; of paired samples, their differences.
         level: of the interval, between 0 and 1.
+        clusters: which cluster each value is of; None takes every value for itself.
 
     Returns:
-        All NaN of no values; the ends NaN of a single one.
+        All NaN of no values; the ends NaN of a single one, or of a single cluster.
 
     Raises:
-        InputError: a level that is not between 0 and 1.
+        InputError: a level that is not between 0 and 1; not as many clusters as values.
+
+    Source: for clusters, K.-Y. Liang and S. L. Zeger, Longitudinal data analysis using generalized linear models,
+    Biometrika 73 (1986), with the factor G / (G - 1) for few clusters.
     """
     check_level(level)
     values = [float(value) for value in values]
+    of = range(len(values)) if clusters is None else clusters
+    if len(of) != len(values):
+        raise InputError(f"{len(values)} values and {len(of)} clusters; give each value its cluster")
     if not values:
         return Interval(math.nan, math.nan, math.nan, 0)
     mean, n = statistics.fmean(values), len(values)
-    if n < 2:
+    sums: dict[Hashable, float] = defaultdict(float)
+    for value, cluster in zip(values, of, strict=True):
+        sums[cluster] += value - mean
+    if len(sums) < 2:
         return Interval(mean, math.nan, math.nan, n)
-    half = _t(n, level) * statistics.stdev(values) / math.sqrt(n)
+    error = math.sqrt(len(sums) / (len(sums) - 1) * math.fsum(u * u for u in sums.values())) / n
+    half = _t(len(sums), level) * error
     return Interval(mean, mean - half, mean + half, n)
 
 

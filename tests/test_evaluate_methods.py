@@ -110,6 +110,21 @@ def test_differences_leave_out_what_is_undefined_in_either() -> None:
     assert differences(made({"a": [1.0]})) == []
 
 
+def test_frames_of_a_sequence_count_as_one_draw() -> None:
+    """Each frame twice says no more than once: the interval stays, where frames as draws would make it narrower."""
+    once = made({"mean": [0.0, 0.0, 0.0], "ours": [1.0, 2.0, 4.0]})
+    twice = made({"mean": [0.0] * 6, "ours": [1.0, 1.0, 2.0, 2.0, 4.0, 4.0]})
+    (first, *_), (blocks, *_), (frames, *_) = (
+        differences(once, "mean"), differences(twice, "mean", block=2), differences(twice, "mean"),
+    )  # fmt: skip
+    assert (blocks.low, blocks.high) == pytest.approx((first.low, first.high)) and blocks.pairs == 6
+    assert frames.low > blocks.low and frames.high < blocks.high
+    assert "blocks of 2 frames" in twice.table(against="mean", block=2)
+    assert "blocks" not in twice.table(against="mean")
+    with pytest.raises(InputError, match="6 names are less than a block of 7"):
+        differences(twice, "mean", block=7)
+
+
 def test_unusable_references_are_refused(three: Evaluation) -> None:
     with pytest.raises(
         InputError, match='no scores of "mine"; choose infrared, visible, mean, max, ours, theirs'
@@ -257,6 +272,8 @@ def test_the_command_scores_several_methods(
             r"ir/002D\.png has no fused image of lacking in .*lacking and 2 more like it; .*2 are fine",
         ),
         (["ours", "gone"], "gone: no such folder"),
+        (["ours", "--block", "4"], "2 names that end in D are less than a block of 4"),
+        (["ours", "--block", "0"], "--block 0: give at least 1"),
         (["ours", "other"], r"other/003N\.png has 50x50 pixels, 003N\.png 50x43; .*the other 4 are fine"),
     ],
 )
@@ -268,7 +285,10 @@ def test_what_the_command_refuses(
     shutil.copytree(folders["ours"], root / "lacking", ignore=lambda *_: ["002D.png", "003N.png", "005N.png"])
     shutil.copytree(folders["ours"], root / "other")
     Image.new("L", (50, 50)).save(root / "other" / "003N.png")
-    places = [str(root / word) if k < 2 else word for k, word in enumerate(more)]
+    places = [
+        word if word.isdigit() or word[0] == "-" else str(root / word) if k < 2 else word
+        for k, word in enumerate(more)
+    ]
     assert main(command(folders, "--fused", *places)) == 2
     error = capsys.readouterr().err
     assert re.search(message, error), error

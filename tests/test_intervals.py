@@ -33,6 +33,43 @@ def test_what_cannot_be_said_is_not_a_number() -> None:
         fieller([1.0, 2.0], [1.0])
 
 
+def test_clusters_of_one_size_are_as_their_means() -> None:
+    """And clusters of one value each as no clusters; values that repeat in a cluster say nothing more."""
+    values = np.random.default_rng(3).normal(0.1, 0.2, (6, 4))
+    clusters = np.repeat(list("abcdef"), 4)
+    shuffle = np.random.default_rng(4).permutation(24)
+    found = student(values.ravel()[shuffle], clusters=clusters[shuffle])
+    means = student(values.mean(1))
+    assert (found.mean, found.low, found.high) == pytest.approx((means.mean, means.low, means.high))
+    assert found.n == 24
+    alone = student(values.ravel(), clusters=range(24))
+    assert (alone.low, alone.high) == pytest.approx(
+        stats.t.interval(0.95, 23, values.mean(), stats.sem(values, None))
+    )
+    repeated, once = (
+        student(np.repeat([1.0, 2.0, 4.0], 5), clusters=np.repeat([0, 1, 2], 5)),
+        student([1.0, 2.0, 4.0]),
+    )
+    assert (repeated.low, repeated.high) == pytest.approx((once.low, once.high))
+
+
+def test_clusters_of_many_sizes_are_as_a_regression_says() -> None:
+    """The sandwich of a regression on a constant, in matrices."""
+    sizes = (2, 5, 3, 7)
+    values = np.random.default_rng(5).normal(size=sum(sizes))
+    clusters = np.repeat(range(4), sizes)
+    X = np.ones((len(values), 1))
+    bread = np.linalg.inv(X.T @ X)
+    residuals = values - (X @ bread @ X.T @ values)
+    meat = sum(np.outer(u := X[clusters == g].T @ residuals[clusters == g], u) for g in range(4))
+    error = np.sqrt(4 / 3 * (bread @ meat @ bread).item())
+    found = student(values, clusters=clusters)
+    assert found.high - found.mean == pytest.approx(stats.t.ppf(0.975, 3) * error)
+    assert math.isnan(student(values, clusters=[0] * len(values)).low)
+    with pytest.raises(InputError, match="17 values and 2 clusters"):
+        student(values, clusters=[0, 1])
+
+
 def test_an_interval_is_written_in_the_form_of_a_number() -> None:
     found = student([0.02, 0.04])
     assert f"{found:+.2f}" == f"+0.03 [{found.low:+.2f}, {found.high:+.2f}]"

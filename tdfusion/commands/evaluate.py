@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import get_args
 
+from tdfusion.data.splits import blocks_of
 from tdfusion.errors import InputError
 from tdfusion.evaluate.compare import compare
 from tdfusion.evaluate.folders import evaluate_folders, named_folders
 from tdfusion.evaluate.scores import BASELINES, Evaluation
 from tdfusion.evaluate.tables import Format
+from tdfusion.files import list_images
 from tdfusion.metrics import CONVENTIONS, METRICS, TABLE
 
 
@@ -67,6 +70,14 @@ def add_evaluate_command(commands: argparse._SubParsersAction) -> None:
         "--against",
         metavar="NAME",
         help="method or baseline that differences are to (default the first of several methods)",
+    )
+    parser.add_argument(
+        "--block",
+        type=int,
+        default=1,
+        metavar="N",
+        help="for frames of a sequence, which look alike: N neighbours count as one draw in the intervals of "
+        "differences, in the order of the numbers in their names (default 1)",
     )
     parser.add_argument(
         "--match",
@@ -130,6 +141,10 @@ def _run_evaluate(arguments: argparse.Namespace) -> int:
     known = (*BASELINES, *fused)
     if arguments.against and arguments.against not in known:  # before minutes of scoring
         raise InputError(f"--against {arguments.against}: no such method; choose {', '.join(known)}")
+    if arguments.block < 1:
+        raise InputError(f"--block {arguments.block}: give at least 1")
+    if arguments.block > 1:
+        blocks_of([path.stem for path in list_images(Path(arguments.ir))], arguments.block)
     evaluation = evaluate_folders(
         arguments.ir,
         arguments.vi,
@@ -149,7 +164,7 @@ def _run_evaluate(arguments: argparse.Namespace) -> int:
     about = f"convention {evaluation.convention.name}, mean ± standard deviation over images"
     if arguments.format != "csv":
         print(f"% {about}" if arguments.format == "latex" else f"{about}\n")
-    print(evaluation.table(arguments.format, arguments.against))
+    print(evaluation.table(arguments.format, arguments.against, arguments.block))
     return 0
 
 

@@ -137,9 +137,9 @@ class Evaluation:
         """Of every method over all images, then per group."""
         return [self.summary(method, group) for group in ("", *self.groups) for method in self.methods]
 
-    def table(self, format: Format = "markdown", against: str | None = None) -> str:
+    def table(self, format: Format = "markdown", against: str | None = None, block: int = 1) -> str:
         """Means and standard deviations, paired differences, and what was left out; see ``format_evaluation``."""
-        return format_evaluation(self, format, against)
+        return format_evaluation(self, format, against, block)
 
     def to_csv(self, path: str | Path) -> None:
         """Write a row per method and image, whole or not at all; undefined values are empty cells."""

@@ -30,7 +30,9 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
 _MINUS = re.compile(r"-(?=\d)")  # in text, LaTeX sets it as a hyphen
 
 
-def format_evaluation(evaluation: Evaluation, format: Format = "markdown", against: str | None = None) -> str:
+def format_evaluation(
+    evaluation: Evaluation, format: Format = "markdown", against: str | None = None, block: int = 1
+) -> str:
     """Means and standard deviations over images, a row per method and group, as text.
 
     With several methods, or with ``against``, a row below each method holds its mean difference to the first
@@ -43,13 +45,14 @@ def format_evaluation(evaluation: Evaluation, format: Format = "markdown", again
         format: "text" (columns of spaces), "markdown", "latex" (a tabular with booktabs' rules; lines below are
             comments), or "csv": a row per method, group and metric, with every digit and no lines below.
         against: method or baseline that the differences are to.
+        block: frames of a sequence that count as one draw in an interval (see `differences`).
 
     Raises:
-        InputError: no such format; no scores of ``against``.
+        InputError: no such format; no scores of ``against``; fewer images than a block.
     """
     if format not in get_args(Format):
         raise InputError(f'no format "{format}"; choose {", ".join(get_args(Format))}')
-    apart = differences(evaluation, against)
+    apart = differences(evaluation, against, block=block)
     if format == "csv":
         return _csv(evaluation, apart)
     best = _best(evaluation)
@@ -65,7 +68,7 @@ def format_evaluation(evaluation: Evaluation, format: Format = "markdown", again
         if own:
             rows.append((_label(summary, minus=own[0].against), *map(_difference_cell, own), ""))
     header = ("method", *evaluation.metrics, "images")
-    notes = _notes(evaluation, apart, any(best.values()))
+    notes = _notes(evaluation, apart, any(best.values()), block)
     return _layout(format, header, rows, notes)
 
 
@@ -109,12 +112,13 @@ def _difference_cell(difference: Difference) -> str:
     return f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
-def _notes(evaluation: Evaluation, apart: Sequence[Difference], marked: bool) -> list[str]:
+def _notes(evaluation: Evaluation, apart: Sequence[Difference], marked: bool, block: int) -> list[str]:
     lines = []
     if apart:
+        draws = f", blocks of {block} frames as single draws" if block > 1 else ""
         lines.append(
             f"− {apart[0].against}: mean difference on the same images, in brackets its 95 % interval (paired, "
-            "Student's t)."
+            f"Student's t{draws})."
         )
     if marked:
         lowest = ", ".join(m for m in evaluation.metrics if not TABLE[m].higher_is_better)
