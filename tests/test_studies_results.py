@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from torch import nn
 
 from studies import downstream_synthroad, real_pairs
 from studies.collect import collect
@@ -18,6 +19,8 @@ from tdfusion import results
 from tdfusion.downstream.config import make_downstream_config
 from tdfusion.downstream.prepare import open_split
 from tdfusion.downstream.scores import ClassScores, Scores
+from tdfusion.evaluate import Evaluation
+from tdfusion.intervals import student
 
 
 def test_a_judged_run_becomes_rows_and_a_picture(tmp_path, monkeypatch) -> None:
@@ -56,6 +59,35 @@ def test_the_data_sets_that_are_not_scored_again_keep_their_numbers(tmp_path) ->
     tables, provenance = real_pairs.stored(out)
     assert list(tables) == ["TNO", "MSRS"] and tables["TNO"]["value"].tolist() == [1.5]
     assert provenance["MSRS"]["commit"] == "msrs"
+
+
+def test_the_whole_test_set_has_stretched_baselines_and_intervals_over_blocks(tmp_path) -> None:
+    draw = np.random.default_rng(0)
+    for role in ("ir", "vi"):
+        (tmp_path / role).mkdir()
+        for name in ("001D", "002D", "003D", "004D"):
+            Image.fromarray(draw.integers(40, 90, (44, 48), dtype=np.uint8)).save(
+                tmp_path / role / f"{name}.png"
+            )
+    source = real_pairs.Source("MSRS", "ir", "vi", "", groups="(D|N)$", block=2, stretched=True)
+    F = nn.Module()
+    F.forward = lambda ir, vi: (ir + 3 * vi) / 4
+    real_pairs.fuse_source(F, source, tmp_path, tmp_path / "work")
+    table = results.tidy("x", real_pairs.score_source(source, tmp_path, tmp_path / "work"))
+    found = results.wide(table.query("group == '' and task == 'paper'"), "arm")
+    assert {"mean", "mean, stretched", "ReFusion weights, stretched"} <= set(found.index)
+    assert np.asarray(Image.open(tmp_path / "work" / "mean" / "001D.png")).max() == 255
+    assert found.loc["mean, stretched", "SF"] > 2 * found.loc["mean", "SF"]
+    ours = found.loc["ReFusion weights, unstretched"]
+    assert ours["SF less mean"] == pytest.approx(ours["SF"] - found.loc["mean", "SF"], abs=2e-6)
+    each = {
+        (row.method, row.image): row.values["SF"]
+        for row in Evaluation.read(tmp_path / "work" / "paper.csv").rows
+    }
+    name = "ReFusion weights, unstretched"
+    apart = [each[name, f"00{i}D"] - each["mean", f"00{i}D"] for i in (1, 2, 3, 4)]
+    wanted = student([np.mean(apart[:2]), np.mean(apart[2:])])
+    assert ours["SF less mean low"] == pytest.approx(wanted.low, abs=2e-6)
 
 
 def test_a_summary_becomes_means_deviations_and_what_is_left_out() -> None:

@@ -71,7 +71,9 @@ def differences(
     values = {(row.method, row.image): row.values for row in evaluation.rows}
     groups = {row.image: row.group for row in evaluation.rows}
     blocks = (
-        {name: k for k, names in enumerate(blocks_of(tuple(groups), block)) for name in names} if block > 1 else {}
+        {name: k for k, names in enumerate(blocks_of(tuple(groups), block)) for name in names}
+        if block > 1
+        else {}
     )
     found = []
     for group in ("", *evaluation.groups):
