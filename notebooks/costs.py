@@ -72,7 +72,19 @@ axis.grid(axis="x", alpha=0.3)
 # %% [markdown]
 # ## The runs behind this book
 #
-# Every run folder in `results/` says what it took.
+# Every result says what it took, from the start of its runs to their end.
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+spent = results.spent()
+rows = [(name, str(runs), f"{hours:.2f}") for name, (runs, hours) in spent.items() if hours >= 0.05]
+less = [hours for _, hours in spent.values() if hours < 0.05]
+rows.append((f"{len(less)} more, below three minutes each", "", f"{sum(less):.2f}"))
+rows.append(("together", str(sum(r for r, _ in spent.values())), f"{sum(h for _, h in spent.values()):.1f}"))
+display(Markdown(format_table(("result", "runs", "hours"), rows)))
+
+# %% [markdown]
+# Most of them ran on one thread, two at a time. Not in the sum: runs that failed or were replaced, which were not kept.
+# The run folders in detail:
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 header = ("run", "data", "task", "preset-like size", "steps", "took", "on")

@@ -179,3 +179,18 @@ def test_a_recorded_command_has_no_path_of_this_machine(monkeypatch) -> None:
     monkeypatch.setattr("sys.argv", ["x", "score", "--root", str(ROOT.parent / "pairs" / "msrs"), "--seed=1"])
     words = command_line().split()
     assert words[-4:] == ["score", "--root", "../pairs/msrs", "--seed=1"]
+
+
+def test_what_was_spent_adds_up(tmp_path) -> None:
+    """Every run of a study, and run folders; a file that is no record has no part."""
+    for name, record in {
+        "study.json": {"provenance": [{"seconds": 1800}, {"seconds": 900.0}]},
+        "index.json": [],
+        "kept/run/provenance.json": {"seconds": 7200},
+        "kept/run/config.json": {"seconds": 9},
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(record))
+    assert results.spent(tmp_path) == {"kept/run": (1, 2.0), "study": (2, 0.75)}
+    there = {*results.spent()}
+    assert {"lookahead", "mechanism", "tour", "reduced/detection-paper-seed0"} <= there

@@ -10,7 +10,7 @@ Columns (`COLUMNS`): ``study``; ``data``, the data set; ``arm``, the way of fusi
 benchmark; ``task``, segmentation or detection, or the convention of fusion metrics; ``group``, a class, a region, a
 size; ``image``; ``seed``; ``metric``; ``value``. What does not apply is empty. Every study has, beside its table, a
 record of what it is and how it was made (`about`, `provenance_of`), and what is no number lies beside it as well
-(`history`, `maps`, `pictures`). Run folders are read by `run`.
+(`history`, `maps`, `pictures`). Run folders are read by `run`, and `spent` says what all of it took.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FROM = {
         "wide",
     ),
     "beside": ("StoredRun", "history", "maps", "pictures", "run", "runs"),
-    "registry": ("command_of",),
+    "registry": ("Spent", "command_of", "spent"),
 }
 _WHERE = {name: module for module, names in _FROM.items() for name in names}
 __all__ = sorted(_WHERE)
