@@ -23,7 +23,7 @@ from tdfusion.data.synthroad.labels import INFRARED, VISIBLE
 from tdfusion.data.synthroad.scenes import CLASSES
 from tdfusion.downstream.judge import MakeTask, judge, small_segformer, small_unet
 from tdfusion.files import whole_file, write_text
-from tdfusion.metrics import METRICS, measure
+from tdfusion.metrics import TABLE, measure, smallest_side
 from tdfusion.runs.memory import keep_freed_memory
 from tdfusion.runs.provenance import add_result_options, command_line, require_clean
 
@@ -55,10 +55,11 @@ def judged(
 
 
 def image_scores(images: Tensor, scenes: Scenes) -> dict[str, float]:
-    """The six metrics of Table 1, means over the scenes of images (N, 1, H, W) saved in 8 bits."""
+    """Every metric that is defined at this size, means over the scenes of images (N, 1, H, W) saved in 8 bits."""
+    names = [name for name in TABLE if smallest_side(name) <= min(images.shape[-2:])]
     eight = [(x[:, 0] * 255).round().clamp(0, 255).byte().numpy() for x in (images, scenes.ir, scenes.vi)]
-    each = [measure(*trio).values for trio in zip(*eight, strict=True)]
-    return {name: float(np.nanmean([values[name] for values in each])) for name in METRICS}
+    each = [measure(*trio, metrics=names).values for trio in zip(*eight, strict=True)]
+    return {name: float(np.nanmean([values[name] for values in each])) for name in names}
 
 
 def map_scores(w_a: Tensor, scenes: Scenes) -> dict[str, float]:

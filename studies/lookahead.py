@@ -9,8 +9,8 @@ the arms in ``studies/lookahead_arms.py``. A seed has scenes, networks and judge
     python -m studies.lookahead arm "small: taught" --seed 10
     python -m studies.lookahead collect                # results/lookahead.csv and its pictures
 
-A job leaves ``runs/lookahead/NAME, seed N.json``; collecting adds what is there to the table, and what stands in
-the table is not run again.
+A job leaves ``runs/lookahead/NAME, seed N.json``, an arm its F and G beside it; collecting adds what is there to the
+table, and what stands in the table is not run again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def w_given(name: str, seed: int, scenes: Scenes) -> Tensor | None:
     if not needs_teacher(name):
         return None
     G = build_G("local")
-    G.load_state_dict(torch.load(weights_file(seed), weights_only=True))
+    G.load_state_dict(torch.load(weights_file(TEACHER, seed), weights_only=True)["G"])
     taught = weights_all(G, scenes)
     return shuffled(taught, seed) if w.endswith("shuffled") else taught
 
@@ -73,9 +73,8 @@ def run_arm(name: str, seed: int, train: Scenes, test: Scenes) -> dict:
         found |= {"map": map_scores(w, test), "w_a": region_means(w, test.optimum)}
     if seed == SEEDS[0]:
         found["shown"] = shown(pictures)
-    if name == TEACHER:
-        with whole_file(weights_file(seed)) as part:
-            torch.save(run.state.G.state_dict(), part)
+    with whole_file(weights_file(name, seed)) as part:
+        torch.save({"F": run.state.F.state_dict(), "G": run.state.G.state_dict()}, part)
     return found | {"provenance": made.finish()}
 
 
@@ -105,9 +104,9 @@ def scenes_of(kind: str, seed: int) -> Scenes:
     return load(kind, SCRATCH, seed, TRAIN if kind == "train" else TEST)
 
 
-def weights_file(seed: int) -> Path:
-    """The teacher's G."""
-    return SCRATCH / f"{TEACHER}, seed {seed}.pt"
+def weights_file(name: str, seed: int) -> Path:
+    """What an arm has trained, F and G: the teacher's G is what others follow, and any F can be judged again."""
+    return SCRATCH / f"{name}, seed {seed}.pt"
 
 
 def run_job(name: str, seed: int) -> dict:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from tdfusion.figures.seeds import gain_bars, one_against_other, task_and_image
+from tdfusion.figures.seeds import gain_bars, one_against_other, task_and_image, task_and_pictures
 from tdfusion.intervals import Interval
 
 
@@ -57,3 +58,21 @@ def test_one_judge_beside_another() -> None:
     assert dots.get_xydata().tolist() == [[0.1, 0.2], [0.4, 0.3]]
     assert diagonal.get_xydata().tolist() == [[0.1, 0.1], [0.4, 0.4]]
     assert [text.get_text() for text in axis.texts] == ["y"]
+
+
+def test_a_few_arms_are_named_where_they_stand_and_shown() -> None:
+    means = pd.DataFrame(
+        {"mIoU": [0.4, 0.5, 0.6], "VIF": [0.3, 0.2, float("nan")]}, index=["half", "taught", "two channels"]
+    )
+    named = {"half": "w = 1/2", "never": "?", "taught": "learned", "two channels": "no fusion"}
+    shown = {f"picture {k}": np.full((4, 4), k / 4) for k in range(4)}
+    axis, *panels = task_and_pictures(means, "mIoU", "VIF", named, shown, "two channels").axes
+    bar, *dots = axis.lines
+    assert list(bar.get_ydata()) == [0.6, 0.6]
+    points = [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots]
+    assert points == [(0.3, 0.4), (0.2, 0.5)]
+    assert [text.get_text() for text in axis.texts] == ["no fusion", "w = 1/2", "learned"]
+    sides = [text.get_horizontalalignment() for text in axis.texts[1:]]
+    assert sides == ["right", "left"]  # a name runs towards the middle
+    assert [panel.get_title() for panel in panels] == [*shown, "", ""]
+    assert [panel.images[0].get_array().max() for panel in panels[:4]] == [0, 0.25, 0.5, 0.75]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -87,6 +88,54 @@ def task_and_image(
         row[0].set_ylabel(task)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7.5, frameon=False)
+    return figure
+
+
+def task_and_pictures(
+    means: pd.DataFrame,
+    task: str,
+    image: str,
+    named: Mapping[str, str],
+    pictures: Mapping[str, np.ndarray],
+    bar: str,
+) -> Figure:
+    """A few arms by task and by image, each named, and beside them what it looks like.
+
+    Args:
+        means: a row per arm, with both columns.
+        task, image: columns; the task's score is drawn upwards.
+        named: arm -> what stands beside its mark.
+        pictures: title -> gray image (H, W) in [0, 1], in rows of three.
+        bar: the arm at whose task's score a dashed line stands.
+    """
+    rows = -(-len(pictures) // 3)
+    figure = plt.figure(figsize=(9.6, 4.3), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    axis = left.subplots()
+    axis.axhline(means.loc[bar, task], color="0.4", linewidth=1, linestyle="--")
+    axis.annotate(
+        named.get(bar, bar), (1, means.loc[bar, task]), xycoords=("axes fraction", "data"), ha="right",
+        xytext=(-4, 4), textcoords="offset points", fontsize=9, color="0.3",
+    )  # fmt: skip
+    there = [arm for arm in named if arm in means.index and arm != bar]
+    middle = means.loc[there, image].agg(["min", "max"]).mean()
+    for arm, colour in zip(there, sns.color_palette("colorblind")):
+        x, y = means.loc[arm, image], means.loc[arm, task]
+        axis.plot(x, y, "o", color=colour, markersize=9)
+        before = x > middle  # a name stands on the side where there is room
+        axis.annotate(
+            named[arm], (x, y), xytext=(-9 if before else 9, -3), textcoords="offset points", fontsize=9,
+            ha="right" if before else "left",
+        )  # fmt: skip
+    axis.margins(0.12)
+    axis.set(xlabel=f"the image: {image}", ylabel=f"the task: {task}")
+    axis.grid(alpha=0.3)
+    panels = right.subplots(rows, 3, squeeze=False)
+    for panel in panels.flat:
+        panel.set_axis_off()
+    for panel, (title, picture) in zip(panels.flat, pictures.items()):
+        panel.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        panel.set_title(title, fontsize=9)
     return figure
 
 
