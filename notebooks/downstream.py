@@ -9,8 +9,13 @@
 # %% [markdown]
 # # Retrain a task network
 #
+# **`tdfusion downstream --dataset MSRS --root /data/MSRS --source vi --preset paper --device cuda --seed 0
+# --out runs/downstream-visible-0` trains a fresh task network on one source's training images and scores it on its test
+# images. A score stands for nothing without its protocol: which network, which pairs, and over which classes its mean
+# runs.**
+#
 # **What this page shows.** How a method is judged by what a task network can do with its images, as in Sec. 4.3 of the
-# paper: a fresh SegFormer-B0 or YOLOv8n is trained on the method's training images and scored on its test images.
+# paper, with SegFormer-B0 or YOLOv8n.
 #
 # **What it needs.** As it stands, some seconds on one CPU core: the `smoke` preset shows that everything runs, and its
 # scores mean nothing. `small` takes under a minute a run. `paper` is 300 epochs and wants a GPU.

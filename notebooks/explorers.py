@@ -9,9 +9,15 @@
 # %% [markdown]
 # # Explorers: look for yourself
 #
-# **What this page shows.** Four pictures that answer: the weights that $\mathcal{G}$ wrote, the loss landscape that
-# given weights make, fused images under a divider, and the six metrics while an image is spoiled. A fifth, on what the
-# task asks of the weights, stands where it is needed: in [3.7b](read_37_lookahead.ipynb#see-it).
+# **Move a pixel, a weight, a divider or a level and see what follows: the weights that the stored runs wrote are almost
+# flat on the scale from 0 to 1, at a single pixel the gradient term may hold the fused value where its weight does not
+# want it, and noise raises two of the six metrics. One line makes such a picture of your own runs,
+# `WeightsExplorer.from_runs(["runs/segmentation", "runs/detection"], [pair])`.**
+#
+# **What this page shows.** Four pictures that answer: the weights that the loss generation network $\mathcal{G}$ wrote,
+# the loss landscape that given weights make, fused images under a divider, and the six metrics while an image is
+# spoiled; a fifth, on what the task asks of the weights, stands where it is needed, in
+# [3.7b](read_37_lookahead.ipynb#see-it).
 #
 # **What it needs.** Nothing to read it: the explorers work on this page as it is, from disk, with no kernel and no
 # network. To make them for your own pairs: the library with its extra `book`, and a few seconds of CPU.
@@ -55,9 +61,10 @@ runs = [results.run(name).folder for name in ("synthroad_seg", "synthroad_det")]
 WeightsExplorer.from_runs(runs, one_of_each((72, 96)), progress=False)
 
 # %% [markdown]
-# *Known optimum* lays over the images which source carries the class of each pixel, which only synthetic scenes can
-# know: orange where infrared does, purple where visible does. A loss that had learned this would have a high $w_a$ in
-# the orange parts and a low one in the purple parts. The two means below the pictures say whether this one has.
+# *Known optimum* lays over the images which source *carries* the class of each pixel, that is, lets it be told, which
+# only synthetic scenes can know: orange where infrared does, purple where visible does. A loss that had learned this
+# would have a high $w_a$ in the orange parts and a low one in the purple parts. The two means below the pictures say
+# whether this one has.
 #
 # The sixth picture is $|w_{SS} - w_{OD}|$, the difference between the two tasks' runs.
 #
@@ -144,7 +151,7 @@ MetricPlayground(
 #
 # `WeightsExplorer(pairs, written)`, `LossLandscape(pairs)`, `FusionLens(scenes)` and `MetricPlayground(pair, fused)`
 # take arrays, so any other method's images will do. A run made with `snapshots=1`
-# (`tdfusion train --set snapshots=1`) keeps its networks after every epoch. One explorer carries at most 2 MB; a pair of 640x480 pixels fits. Everything
+# (`tdfusion train --set snapshots=1`) keeps its networks after every epoch. One explorer holds at most 2 MB; a pair of 640x480 pixels fits. Everything
 # that is public is in the [reference](../book/use/api.md).
 #
 # A notebook with explorers keeps working when it is stored: the output holds the same pictures with the same controls,

@@ -9,8 +9,12 @@
 # %% [markdown]
 # # Add a data set, a task, a network
 #
-# **What this page shows.** Algorithm 1 with parts of your own: pairs that no reader of this library knows, a task $\mathcal{T}$
-# with its own loss, another fusion network $\mathcal{F}$, another loss network $\mathcal{G}$. Each is a dozen lines, and none touches the library.
+# **A data set, a task, a fusion network or a loss network of your own takes a dozen lines or two and no change to the
+# library: hand it to `Trainer(config, F=..., G=..., T=..., pairs=...)`. A data set that lies in folders takes no
+# program at all, only a TOML file that says where its images are.**
+#
+# **What this page shows.** Algorithm 1 with parts of your own: pairs that no reader of this library knows, a task
+# $\mathcal{T}$ with its own loss, another fusion network $\mathcal{F}$, another loss network $\mathcal{G}$.
 #
 # **What it needs.** A few seconds on a CPU.
 

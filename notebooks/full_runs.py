@@ -9,9 +9,13 @@
 # %% [markdown]
 # # At full scale
 #
-# **What this page shows.** How runs of the paper's length are made on SynthRoad with one command, on a machine that may
-# be taken away at any minute; what a step asks of it, and so what to expect; which of these runs have been made, and the
-# same command at a reduced size as proof that it works from the first scene to the last score.
+# **`snakemake -s studies/Snakefile -j 16 full` makes runs of the paper's length on SynthRoad, in pieces, on a machine
+# that may be taken away at any minute. None of them has been made yet, since no run of this book has seen a GPU; the
+# same jobs were run at a reduced size, from the first scene to the last score, and those scores may be compared with
+# nothing.**
+#
+# **What this page shows.** What the command makes, what a step asks of a machine and so what to expect, and which runs
+# have been made.
 #
 # **What it needs.** Nothing to read it. The runs themselves want a GPU: see *What to expect*.
 

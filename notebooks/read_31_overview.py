@@ -9,9 +9,13 @@
 # %% [markdown]
 # # 3.1 Overview
 #
-# **What this page shows.** TDFusion as a whole: three networks, two clones, two phases that take turns, and who moves
-# when. It performs one step of each phase and looks at which parameters changed. The end answers questions that users
-# of the method ask.
+# **The task never trains the fusion network $\mathcal{F}$: it teaches the loss generation network $\mathcal{G}$, and
+# $\mathcal{G}$ writes the loss by which $\mathcal{F}$ learns. The two take turns: a meta-step moves $\mathcal{G}$ and
+# nothing else, a fusion step moves $\mathcal{F}$ and the task network $\mathcal{T}$ and leaves $\mathcal{G}$ alone.
+# Fusing images afterwards needs $\mathcal{F}$ only.**
+#
+# **What this page shows.** One step of each phase, with the parameters that it changed, and at the end answers to
+# questions that users ask.
 #
 # **What it needs.** Nothing but the library: small synthetic scenes, under a minute of CPU.
 #
@@ -160,7 +164,7 @@ sns.despine(figure)
 #
 # ## Questions people ask
 #
-# Of this method, and of others that learn a loss in the same way.
+# These are asked of this method, and of others that learn a loss in the same way.
 #
 # ### G is not in the task loss. How can it learn from it?
 #
@@ -243,10 +247,11 @@ for name in ("eta_F_prime", "eta_T_prime", "eta_G", "eta_F", "eta_T"):
 #
 # ### Does the task loss ever train F directly?
 #
-# No. In the fusion phase $\mathcal{T}$ receives $I_f$ as a constant. $\mathcal{L}_t$ reaches $\mathcal{F}$ only by way of
-# the loss that $\mathcal{G}$ writes. The paper tries the direct way too, as an addition: Exp. III of its Table 3, with
-# lower values than the full method on all six fusion metrics. By the task's own measure, on scenes with a known answer,
-# it is the other way round: {doc}`read_44_mechanism` lets $\mathcal{F}$ follow both.
+# No. In the fusion phase $\mathcal{T}$ receives $I_f$ as a constant. $\mathcal{L}_t$ reaches $\mathcal{F}$ only by way
+# of the loss that $\mathcal{G}$ writes. The paper tries the direct way too, as an addition: Exp. III of its Table 3,
+# with lower values than the full method on all six fusion metrics. By the task's own measure, on scenes with a known
+# answer, it is the other way round so far: in {doc}`read_44_mechanism` an $\mathcal{F}$ that follows both serves the
+# task better than one that follows the same fusion loss alone, with an image that is worse by all six of them.
 
 # %% [markdown]
 # ## Exercises
@@ -259,9 +264,9 @@ for name in ("eta_F_prime", "eta_T_prime", "eta_G", "eta_F", "eta_T"):
 # text first. Then let forward hooks count.
 #
 # :::{dropdown} Solution
-# Meta-step. $\mathcal{F}$ runs three times: on the meta-training pair, as $\mathcal{F}'$ on the meta-test pair, and once more
-# in forward mode for the directional derivative of {doc}`Sec. 3.4 <read_34_meta>`. $\mathcal{G}$ runs once.
-# $\mathcal{T}$ runs twice: for its trial step, and as the judge.
+# Meta-step. $\mathcal{F}$ runs three times: on the meta-training pair, as $\mathcal{F}'$ on the meta-test pair, and
+# once more in forward mode for the directional derivative of {doc}`Sec. 3.4 <read_34_meta>`. $\mathcal{G}$ runs once.
+# $\mathcal{T}$ runs twice: for its trial step, and to say how good $\mathcal{F}'$ is.
 #
 # Fusion step. Each network runs once.
 #

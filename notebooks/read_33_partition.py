@@ -9,10 +9,13 @@
 # %% [markdown]
 # # 3.3 Two disjoint subsets
 #
-# **What this page shows.** Which training pairs teach $\mathcal{G}$ in an epoch: a meta-training set *mtr* and a
-# meta-test set *mts*, drawn anew every epoch and without a common pair. What the paper's $M$ counts, and where its two
-# meanings part; how often a pair plays each role in a whole training; and what a step on one pair does to
-# another, which is why the two sets are disjoint.
+# **In every epoch the pairs for the fusion network's trial step and the pairs that judge this step are drawn anew and
+# have none in common. In all six comparisons of this page a step helps its own pair more than others, so it must not be
+# judged there; that the sets of a whole epoch are disjoint is more than this needs, since two independent draws would
+# clash in fewer than one of 200 steps.**
+#
+# **What this page shows.** How the meta-training set *mtr* and the meta-test set *mts* are drawn, what the paper's $M$
+# counts, how often a pair plays each role in a whole training, and what a step on one pair does to another.
 #
 # **What it needs.** Nothing but the library. No image is needed until the last section, which takes a quarter of a
 # minute of CPU.
@@ -116,7 +119,7 @@ for axis, variant in zip(axes, ("paper", "released")):
     axis.axis("off")
 
 # %% [markdown]
-# Disjoint in every one of the paper's 50 epochs, at the paper's numbers, in both forms:
+# The sets are disjoint in every one of the paper's 50 epochs, at the paper's numbers, in both forms:
 
 # %% tags=["nbval-check-output"]
 for variant in ("paper", "released"):
@@ -276,11 +279,12 @@ better = [(by[~other].mean() < by[other].mean()).item() for changes in found for
 print(f"the step gains more on its own pair than on the others: {sum(better)} of {len(better)} times")
 
 # %% [markdown]
-# The mean change of the loss, on the pair stepped on and on the seven others. Most of what a step gains it often gains on
-# the other pairs too, presumably because networks so young still learn what all pairs have in common. The rest is for the pair
-# itself, and how large it is differs from start to start. That rest is what a judgement on the same pair would count in
-# favour of $\mathcal{G}$ although it says nothing about the loss that $\mathcal{G}$ wrote. Disjoint sets leave it out.
-# The run shows that the bias exists; it does not show what overlapping sets would do to a whole training.
+# The table has the mean change of the loss, on the pair stepped on and on the seven others. Most of what a step gains
+# it often gains on the other pairs too, presumably because networks so young still learn what all pairs have in common.
+# The rest is for the pair itself, and how large it is differs from start to start. That rest is what a judgement on the
+# same pair would count in favour of $\mathcal{G}$ although it says nothing about the loss that $\mathcal{G}$ wrote.
+# Disjoint sets leave it out. The run shows that the bias exists; it does not show what overlapping sets would do to a
+# whole training.
 
 # %% [markdown]
 # ## Exercises

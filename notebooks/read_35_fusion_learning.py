@@ -9,10 +9,14 @@
 # %% [markdown]
 # # 3.5 Learning to fuse, and Algorithm 1
 #
-# **What this page shows.** The other half of an epoch: $\mathcal{F}$ learns from the loss that $\mathcal{G}$ wrote,
-# Eq. (8), and $\mathcal{T}$ from the images that $\mathcal{F}$ fused, Eq. (9). Then Algorithm 1 line by line, with the
-# function that is each line; and three copies of one small training that differ in the weights alone: learned,
-# 1/2 everywhere, and the oracle's.
+# **In the fusion phase the loss generation network $\mathcal{G}$ is held: the fusion network $\mathcal{F}$ learns from
+# the loss that $\mathcal{G}$ wrote, the task network $\mathcal{T}$ from the images that $\mathcal{F}$ fused, and no
+# gradient of the task reaches $\mathcal{F}$. In the 32 steps of this page it makes no difference to the task whether
+# $\mathcal{F}$ follows learned weights, 1/2 everywhere or weights that know the scene: its loss ends at 0.60 for all
+# three.**
+#
+# **What this page shows.** Eq. (8) and (9), Algorithm 1 line by line with the function that is each line, and three
+# copies of one small training that differ in the weights alone.
 #
 # **What it needs.** Nothing but the library: 32 synthetic scenes of 64 by 64 pixels, about half a minute of CPU.
 
@@ -123,8 +127,8 @@ for name, take in (
 # %% [markdown]
 # ## Three copies
 #
-# The same start, the same pairs in the same order; only the weights differ, which is one setting: `w`. Where they are not
-# learned there is no meta phase.
+# The copies have the same start and the same pairs in the same order; only the weights differ, which is one setting:
+# `w`. Where they are not learned there is no meta phase.
 
 
 # %%
@@ -214,7 +218,7 @@ figure = image_row(
 #   likely reasons: with $\alpha = 1$ the gradient term leaves the weights little room ({doc}`read_32_loss`), and
 #   $\mathcal{F}$ has only begun to learn.
 # - The learned $w_a$ is still near 1/2 everywhere: an untrained $\mathcal{G}$ and eight steps. Whether it finds its way in a longer
-#   training is the mechanism study of Sec. 4.4.
+#   training is the question of {doc}`read_44_mechanism`.
 #
 # ## Paper versus released code
 #

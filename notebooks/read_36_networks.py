@@ -9,10 +9,13 @@
 # %% [markdown]
 # # 3.6 The networks
 #
-# **What this page shows.** The three networks of TDFusion, drawn and counted: the fusion network $\mathcal{F}$, the
-# loss generation network $\mathcal{G}$ and the task network $\mathcal{T}$; the block that the first two are built
-# from; what follows from it (attention sees the whole image); and what makes the library's form of it faster
-# without changing a value.
+# **The fusion network $\mathcal{F}$ has 59,856 parameters and the loss generation network $\mathcal{G}$ 44,529, far
+# fewer than either task network, and all of them work at full resolution. Their attention sums over the whole image, so
+# an image fused in tiles is not the image fused whole. And an untrained $\mathcal{G}$ already writes weights near 1/2
+# with a trace of the scene in them, so that a map of weights proves nothing by looking like the scene.**
+#
+# **What this page shows.** The three networks, drawn and counted; the block that the first two are built from; and what
+# makes the library's form of it faster without changing a value.
 #
 # **What it needs.** Nothing but the library: one synthetic scene, networks that were not trained, well under a
 # minute of CPU.
@@ -298,8 +301,8 @@ for (image, margin), row in results.wide(results.load("tiling"), "image", "arm")
     )
 
 # %% [markdown]
-# All for 2x2 tiles. The first lines are this page's untrained network. The others are the authors' weights of
-# reference [5] on two MSRS pairs of 640x480 pixels, by margin: the largest and the mean change of the fused image.
+# All changes are for 2x2 tiles. The first lines are this page's untrained network. The others are the authors' weights
+# of reference [5] on two MSRS pairs of 640x480 pixels, by margin: the largest and the mean change of the fused image.
 # They come from `studies/tiling.py`, which needs the real pairs. With a margin, about ten gray levels remain at the
 # worst pixel, and they do not vanish as the margin grows.
 #
@@ -344,8 +347,8 @@ for name, fast, plain in (("F", FusionNet(), PlainFusionNet()), ("G", LossNet(),
         print(f"{name}, {str(dtype)[6:]}: {(one - other).abs().max():.0e}")
 
 # %% [markdown]
-# Rounding, in both precisions. How much faster it is, on which machine, is measured elsewhere in this book, under
-# conditions that a page cannot promise.
+# The differences are rounding, in both precisions. How much faster it is, and on which machine, is measured in
+# {doc}`bench`.
 #
 # ## Paper versus released code
 #

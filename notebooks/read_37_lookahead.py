@@ -9,11 +9,16 @@
 # %% [markdown]
 # # 3.7b How far ahead the loss looks
 #
-# **Through whatever training of $\mathcal{F}$ the task looks, it asks the same of the weights: $w_a$ is pushed along $-(I_a -
-# I_b) \odot K g$, where $g$ is what the task wants of the pixels and the operator $K$ alone says how far ahead it looks, from one
-# step of $\mathcal{F}$ over a converged one to the image itself, $K = 1$.** One step lets through mainly what moves all
-# pixels together: half of its signs are right, which is chance. The image step hears every pixel by itself, and with it all that a
-# young $\mathcal{T}$ gets wrong. Where $\mathcal{F}$ can only choose, most signs are right in between, about two thirds.
+# **However much training of the fusion network $\mathcal{F}$ lies between, the task asks the same of the weights: the
+# difference of the two sources, times what it wants of the pixels once that has passed through $\mathcal{F}$. One step
+# of $\mathcal{F}$ lets through mainly what moves all pixels together, and 50 to 53 % of its signs are right, where
+# chance is 50 %. A step in the image itself hears every pixel, with all that a young task network gets wrong; in
+# between up to 68 % are right where $\mathcal{F}$ can only choose, and 58 % in the paper's form.**
+#
+# **What this page shows.** One formula for every form of look-ahead (how much training of $\mathcal{F}$ lies between a
+# change of the weights and the loss that judges it), each form held against a second computation, and the maps that
+# each asks for on scenes whose answer is known. The figure has one such scene: *push* is the direction in which the
+# task asks a weight to move.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three rows of small maps, one per state of the networks: what carries the scene, then the push on the infrared weight through one Adam step, one plain step, converged networks at three values of lambda, and the image step. From left to right the maps go from a smear to fine detail"}, "figure": {"caption": "How the task asks w_a to move on one scene (orange: up, towards infrared; purple: down), each map divided by its root mean square over its batch. First column: what the scene knows (orange infrared, purple visible, white either, pale orange both). Then the look-ahead grows from left to right. Rows: an F that can only choose between the sources, the same with a T that was trained for longer, and the paper's form of F at width 8.", "name": "fig-lookahead-answer"}}
 import copy
@@ -636,9 +641,10 @@ LookAhead(
 )
 
 # %% [markdown]
-# In numbers: mean over three seeds, in brackets the smallest and the largest. A seed has networks and scenes of its own.
-# *By mass* counts a sign by the size of its push. *AUC* is how often a pixel that infrared carries is pushed further up than
-# one that visible carries; a lean of the whole map leaves it as it is, and chance is 50&nbsp;%.
+# The numbers are means over three seeds, with the smallest and the largest in brackets. A seed has networks and scenes
+# of its own. *By mass* counts a sign by the size of its push. *AUC* is how often a pixel that infrared carries is
+# pushed further up than one that visible carries; a lean of the whole map to one source leaves it as it is, and chance
+# is 50&nbsp;%.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 table = measured.pivot(index=["arm", "group"], columns=["metric", "seed"], values="value")
@@ -692,12 +698,11 @@ print(f"The solve leaves at most {left.max():.0%} of its right-hand side ({left.
 
 # %% [markdown]
 # These are pushes at a single state, before anything is learned from them, and $\mathcal{T}$ is young: the push of the
-# image step is $g$ itself, so its share of right signs says what this task network knows, not what look-ahead can do.
-# A likely reason why the middle does better is that there $K$ averages $g$ over the pixels that $\mathcal{F}$ moves together:
-# after one step that is the whole image, at $\lambda = 0.01$ a neighbourhood. $\mathcal{G}$ averages too, over many
-# batches, and does not need $K$ for it. How
-# weights learned by each form fare is the business of whole trainings ([the plan of that
-# study](../book/reproduce/lookahead_plan.md)).
+# image step is $g$ itself, so its share of right signs says what this task network knows, not what look-ahead can do. A
+# likely reason why the middle does better is that there $K$ averages $g$ over the pixels that $\mathcal{F}$ moves
+# together: after one step that is the whole image, at $\lambda = 0.01$ a neighbourhood. $\mathcal{G}$ averages too,
+# over many batches, and does not need $K$ for it. How weights learned by each form fare is the business of whole
+# trainings, in {doc}`read_44_mechanism`.
 #
 # ## Who has been here
 #

@@ -9,11 +9,13 @@
 # %% [markdown]
 # # 3.7 What Eq. (11) says, and what it should say
 #
-# **What this page shows.** Sec. 3.7 of the paper explains why the task loss can teach $\mathcal{G}$ anything: the
-# gradient that reaches it is an inner product of two gradients. We derive that from Eq. (10), with computer
-# algebra for the pixels; say where the bracket (b) printed in Eq. (11) departs from the derivation, and what
-# stands in its place; check the result numerically in four ways; and measure over a training run what the inner
-# product predicts.
+# **The loss generation network is taught by an inner product of two gradients: at every pixel the weight of a source
+# grows where its pull on the fusion network agrees better with the task's gradient than the pull of the other source.
+# The paper's Eq. (11) says so with a bracket that is not a valid expression and with the wrong sign. Corrected, it
+# equals the gradient that the paper's algorithm computes, which never uses Eq. (11).**
+#
+# **What this page shows.** Eq. (11) derived from Eq. (10), with computer algebra for the pixels; where the print
+# departs from it; the result checked numerically in four ways; and what the inner product predicts over a training run.
 #
 # **What it needs.** {doc}`read_32_loss` and {doc}`read_34_meta`. Synthetic scenes of 32 to 64 pixels, under a minute on
 # two CPU cores. The training run is in single precision, all else in double.
@@ -326,7 +328,7 @@ print("rest:", sp.expand(printed_bracket - 2 * (B - A) * X))
 # and from $I_f^{mtr}$, the image fused by the old $\mathcal{F}$, so $\partial \theta_{\mathcal{T}'} / \partial
 # \theta_\mathcal{G} = 0$. From the third line on, $\Omega'$ must be $\theta_{\mathcal{F}'}$.
 #
-# **Scale.** The $1/HW$ of Eq. (10) is gone. A constant, to be absorbed in $\eta_\mathcal{G}$.
+# **Scale.** The $1/HW$ of Eq. (10) is gone. It is a constant, to be absorbed in $\eta_\mathcal{G}$.
 #
 # ### Could it be read in a way that works?
 #
@@ -403,18 +405,18 @@ cells = [
 table(["network", *forms], cells)
 
 # %% [markdown]
-# Correlation with the true slope over the pixels, and relative distance from it, for six random networks.
-# (B3) lies on the diagonal in all of them. The printed form does not, in either reading. Its points do
-# not fill the plane, because both readings share the factor $I_b - I_a$ with the truth, through $I_a^2 - I_b^2 =
-# -(I_b - I_a)(I_a + I_b)$. What multiplies that factor is wrong, and with it even the sign of the correlation is an
-# accident of the network.
+# The table has the correlation with the true slope over the pixels, and the relative distance from it, for six random
+# networks. (B3) lies on the diagonal in all of them. The printed form does not, in either reading. Its points do not
+# fill the plane, because both readings share the factor $I_b - I_a$ with the truth, through
+# $I_a^2 - I_b^2 = -(I_b - I_a)(I_a + I_b)$. What multiplies that factor is wrong, and with it even the sign of the
+# correlation is an accident of the network.
 #
 # ### What the two errors do to training
 #
-# Left: one step of $\theta_\mathcal{G}$ of growing length in three directions, and the change of
-# $\mathcal{L}_t^{mts}$ that follows, in units of what steepest descent is expected to gain. Right: the argument about
-# units. The same six networks are written with parameters $\varphi = \theta / s$ and step $\eta_{\mathcal{F}'} / s^2$, which
-# is the same step of the same function.
+# The left side of the figure takes one step of $\theta_\mathcal{G}$ of growing length in three directions and shows the
+# change of $\mathcal{L}_t^{mts}$ that follows, in units of what steepest descent is expected to gain. The right side is
+# the argument about units: the same six networks are written with parameters $\varphi = \theta / s$ and step
+# $\eta_{\mathcal{F}'} / s^2$, which is the same step of the same function.
 
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: change of the task loss along three directions; the corrected one falls, the one with the printed sign rises, the literal reading rises or falls depending on the network. Right: correlation of the printed form with the truth against the unit of the parameters, wandering between plus one and minus one"}, "figure": {"caption": "Left: $L_t$ on the meta-test pair after the inner step, as $\\theta_G$ moves; six small random networks each. Right: correlation between a form and the true slope when the same networks are written in other units of $\\theta_F$.", "name": "fig-theory-sign-units"}}
@@ -563,8 +565,9 @@ for name, (networks, eta, h) in settings.items():
 table(["networks", "loss", "double VJP", "forward mode", "differences"], rows)
 
 # %% [markdown]
-# Relative differences from double backward, in double precision, over all parameters of $\mathcal{G}$ (finite
-# differences: along the gradient). The three exact ways agree to rounding. How good the fourth is depends on the step:
+# The table has relative differences from double backward, in double precision, over all parameters of $\mathcal{G}$
+# (finite differences: along the gradient). The three exact ways agree to rounding. How good the fourth is depends on
+# the step:
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Log-log plot of the relative error of central differences against step size: V shapes for smooth networks, an irregular curve above them for the networks with kinks"}, "figure": {"caption": "Relative error of a central difference along the gradient, against its step. Falling from the right: truncation. Rising to the left: rounding. Dotted: proportional to the square of the step.", "name": "fig-theory-differences"}}
 curves = {name: (networks, exact[name, "paper"], eta) for name, (networks, eta, _) in settings.items()}
@@ -750,9 +753,9 @@ head = ["sign right, step 0.01", "sign right, step 1", r"$\langle v, g \rangle$ 
 table(["epoch", *head], summary)
 
 # %% [markdown]
-# Per epoch: in how many meta-steps the change of $\mathcal{L}_t$ had the predicted sign; in how many the update of
-# $\theta_\mathcal{G}$ raised $\langle v, g \rangle$; and the contrast of the fused image, its mean standard deviation over
-# pixels.
+# The table says per epoch in how many meta-steps the change of $\mathcal{L}_t$ had the predicted sign; in how many the
+# update of $\theta_\mathcal{G}$ raised $\langle v, g \rangle$; and the contrast of the fused image, its mean standard
+# deviation over pixels.
 #
 # **What it predicts.** Whether the task loss of this meta-test pair falls after this one small plain step, and by
 # how much. From the second epoch on, the points of the small step lie on the diagonal. In the first epoch they scatter
@@ -800,10 +803,10 @@ share = max((downhill > 0).float().mean().item(), (downhill < 0).float().mean().
 print(f"-J v has one and the same sign on {100 * share:.0f} % of the pixels")
 
 # %% [markdown]
-# $J$ is not the identity. A step of $\theta_\mathcal{F}$ moves all pixels together, and in this run $-J v$ has one sign over
-# nearly the whole image: lighter, or darker. The push then says little more than "prefer the lighter source
-# everywhere", or the darker one. Exactness of the gradient is one thing, its usefulness another; Sec. 4.4 is about
-# the second.
+# $J$ is not the identity. A step of $\theta_\mathcal{F}$ moves all pixels together, and in this run $-J v$ has one sign
+# over nearly the whole image: lighter, or darker. The push then says little more than "prefer the lighter source
+# everywhere", or the darker one. Exactness of the gradient is one thing, its usefulness another;
+# {doc}`read_37_lookahead` and {doc}`read_44_mechanism` are about the second.
 
 # %% [markdown]
 # ## Without the second derivative there is nothing

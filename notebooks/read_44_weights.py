@@ -9,10 +9,14 @@
 # %% [markdown]
 # # 4.4 What the learned loss looks at: Figure 5
 #
-# **What this page shows.** The layout of Fig. 5: the weights that $\mathcal{G}$ writes when it was trained for
-# segmentation and when it was trained for detection, on the same scenes, which neither has seen. Then numbers behind
-# the pictures: the weights per class, by brightness, by day and at night, and each sentence that the paper reads off
-# its figure beside a number of ours.
+# **In these two short runs the weights differ by task, but mostly by one constant: trained for segmentation the loss
+# generation network $\mathcal{G}$ prefers infrared everywhere (mean weight 0.75), trained for detection the visible
+# image a little (0.44), and that constant is 96 % of the mean square of their difference. Within a scene the weights
+# follow brightness by a few hundredths and the known answer hardly at all, and stretched to full contrast they still
+# look like the scene.**
+#
+# **What this page shows.** The layout of Fig. 5 with weights of ours, the weights per class, by brightness, by day and
+# at night, and each sentence that the paper reads off its figure beside a number.
 #
 # **What it needs.** Two run folders, which a training run leaves, and under a minute of CPU to apply the networks.
 # The cell below takes your own: `papermill notebooks/read_44_weights.ipynb runs/fig5.ipynb -p segmentation runs/seg
@@ -96,8 +100,8 @@ figure = fig5_layout(three, *([w[model][i] for i in chosen] for model in ("SS", 
 # %% [markdown]
 # ## The weights in numbers
 #
-# Means of $w_a$ over all pixels of a group, ± the standard deviation of a scene's mean over scenes. $|w_{SS} - w_{OD}|$
-# is the mean over the pixels.
+# The tables have means of $w_a$ over all pixels of a group, ± the standard deviation of a scene's mean over scenes.
+# $|w_{SS} - w_{OD}|$ is the mean over the pixels.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 GROUPINGS = (
@@ -123,8 +127,8 @@ for by, rows in statistics.items():
     display(Markdown(format_table((f"by {by}", "scenes", "SS", "OD", "difference"), cells)))
 
 # %% [markdown]
-# *Optimum* is which source carries the class of a pixel, known here because the scenes are made. *Edges* are the gradient
-# that Eq. (3) asks for, the larger of the two sources' at each pixel.
+# *Optimum* is which source *carries* the class of a pixel, that is, lets it be told; it is known here because the
+# scenes are made. *Edges* are the gradient that Eq. (3) asks for, the larger of the two sources' at each pixel.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Dots with bars: mean infrared weight of the segmentation and the detection model by optimum, infrared brightness and edge strength"}, "figure": {"caption": "Mean infrared weight by group, with the standard deviation over scenes. Dotted: one half.", "name": "fig-5-profiles"}}
 figure = weight_profiles({by: statistics[by] for by in ("optimum", "infrared brightness", "edges")})
@@ -210,10 +214,11 @@ display(Markdown(format_table(("the paper says", "measured", "mean ± sd over sc
 # %% [markdown]
 # ## What we read from it
 #
-# The two models do differ, and plainly: one leans to infrared as a whole, the other a little to the visible image. Within
-# a scene their weights follow brightness by a few hundredths and the known answer not at all. So a difference map like
-# the last column of Fig. 5 may be mostly two constants, and stretched to full contrast it still looks like a scene. These
-# are 64 meta-steps of one seed; [the study](read_44_mechanism.ipynb) has more seeds, longer runs, and the reasons.
+# The two models do differ, and plainly: one favours infrared as a whole, the other the visible image a little. Within a
+# scene their weights follow brightness by a few hundredths and the known answer by two hundredths at most, the
+# segmentation model in the wrong direction. So a difference map like the last column of Fig. 5 may be mostly two
+# constants, and stretched to full contrast it still looks like a scene. These are 64 meta-steps of one seed; [the
+# study](read_44_mechanism.ipynb) has more seeds and more meta-steps, [3.7b](read_37_lookahead.ipynb) the reasons.
 
 # %% [markdown]
 # ## Exercises

@@ -9,8 +9,12 @@
 # %% [markdown]
 # # Train on any data set
 #
-# **What this page shows.** Algorithm 1 on any of the paper's data sets or on synthetic scenes, for segmentation or
-# detection, at any scale: this is the notebook that runs behind every trained network of the book.
+# **`tdfusion train --dataset MSRS --root /data/MSRS --preset paper --out runs/msrs` trains the three networks by
+# Algorithm 1, and with `--resume` it goes on from its last checkpoint. This notebook is the same run with its curves, a
+# fused pair and scores, on any of the paper's data sets or on synthetic scenes, for segmentation or detection.**
+#
+# **What this page shows.** The run itself at the smallest scale; the runs of {doc}`full_runs` are made by this
+# notebook.
 #
 # **What it needs.** As it stands, two CPU cores and half a minute. At the paper's scale a GPU, and the data set
 # ({py:func}`tdfusion.data.readers.open_dataset` and `tdfusion data info` say where it comes from and how it must lie).

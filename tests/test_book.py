@@ -127,6 +127,65 @@ def test_notebook_writes_plain_tex(notebook: Path) -> None:
             assert not used, f"{notebook.name}: write out {sorted(used)}"
 
 
+# How a page begins
+
+NO_ANSWER = ["book/notation", "book/use/api", "book/bibliography"]  # lists to look things up in
+OPENED_OTHERWISE = [  # opened otherwise
+    "book/index",
+    "notebooks/read_42_table1",
+    "notebooks/read_45_ablations",
+    "book/read_5_conclusion",
+    "book/reproduce/lookahead_plan",
+    "book/reproduce/recipes_plan",
+    "book/reproduce/mechanism_plan",
+    "book/reproduce/differences",
+]
+
+
+def first_text(name: str) -> str:
+    """A page up to its first code or its first section."""
+    page = ROOT / f"{name}.ipynb"
+    if page.is_file():
+        return nbformat.read(page, as_version=4).cells[0].source.partition("\n## ")[0]
+    return (ROOT / f"{name}.md").read_text("utf-8").partition("\n## ")[0]
+
+
+def opening_fault(text: str) -> str:
+    """What a page's beginning lacks: a title, its answer in bold, and then what the page shows."""
+    title, *paragraphs = re.split(r"\n\s*\n", text.strip())
+    if not title.startswith("# ") or len(paragraphs) < 2:
+        return "no title, or nothing below it"
+    bold = re.match(r"\*\*(.+?)\*\*", paragraphs[0], re.S)
+    if not bold or bold[1].startswith("What "):
+        return "the title is not followed by an answer in bold"
+    said = re.sub(r"\b(Eq|Sec|Fig|Figs|Exp)\.", r"\1", bold[1])
+    if not said.endswith(".") or len(re.findall(r"[.?!](?=\s|$)", said)) > 3:
+        return "the answer is not one to three sentences"
+    if not paragraphs[1].startswith("**What this page shows.** "):
+        return "the answer is not followed by what the page shows"
+    return ""
+
+
+@pytest.mark.parametrize("name", [n for n in toc_files() if n not in NO_ANSWER + OPENED_OTHERWISE])
+def test_a_page_begins_with_its_answer(name: str) -> None:
+    assert opening_fault(first_text(name)) == ""
+
+
+def test_a_page_that_begins_otherwise_would_be_found() -> None:
+    shows = "**What this page shows.** Runs."
+    assert opening_fault(f"# A page\n\n**It is so.** See Eq. (2).\n\n{shows}\n") == ""
+    assert opening_fault(f"# A page\n\n**One, Eq. (2).\nTwo. Three.**\n\n{shows}\n") == ""
+    for text, fault in (
+        (f"{shows}\n\nIt is so.", "no title"),
+        (f"# A page\n\n{shows}\n\n**What it needs.** Nothing.", "not followed by an answer"),
+        (f"# A page\n\nIt is **so**.\n\n{shows}", "not followed by an answer"),
+        (f"# A page\n\n**Results**\n\n{shows}", "one to three sentences"),
+        (f"# A page\n\n**One. Two. Three. Four.**\n\n{shows}", "one to three sentences"),
+        ("# A page\n\n**It is so.**\n\nAnd more.", "what the page shows"),
+    ):
+        assert fault in opening_fault(text)
+
+
 # The built book
 
 
