@@ -134,7 +134,6 @@ OPENED_OTHERWISE = [  # opened otherwise
     "book/index",
     "notebooks/read_42_table1",
     "notebooks/read_45_ablations",
-    "book/read_5_conclusion",
     "book/reproduce/lookahead_plan",
     "book/reproduce/recipes_plan",
     "book/reproduce/mechanism_plan",
