@@ -136,6 +136,7 @@ OPENED_OTHERWISE = [  # opened otherwise
     "notebooks/read_45_ablations",
     "book/reproduce/lookahead_plan",
     "book/reproduce/recipes_plan",
+    "book/reproduce/photographs_plan",
     "book/reproduce/mechanism_plan",
     "book/reproduce/differences",
 ]
