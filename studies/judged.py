@@ -31,6 +31,7 @@ OTHER_SEEDS = 1000  # added to a job's seed: what must not be drawn as its netwo
 STEPS = 1000  # of a judge
 SHOWN = (1, 5, 8, 12)  # test scenes of the first seed whose w_a and I_f are kept for the page
 Job = tuple[str, int]  # an arm and a seed
+Rows = Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
 
 
 JUDGES: dict[str, MakeTask] = {
@@ -92,7 +93,9 @@ def rows(run: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield common | {"group": region, "values": {"w_a": mean}}
 
 
-def collect(out: Path, scratch: Path, jobs: Sequence[Job], *, what: str, settings: dict[str, Any]) -> None:
+def collect(
+    out: Path, scratch: Path, jobs: Sequence[Job], *, what: str, settings: dict[str, Any], rows: Rows = rows
+) -> None:
     """What the jobs left as ``scratch/NAME, seed N.json``, beside what the table has of others.
 
     Args:
@@ -100,6 +103,7 @@ def collect(out: Path, scratch: Path, jobs: Sequence[Job], *, what: str, setting
         scratch: folder of the jobs.
         jobs: all of the study, in the order of the table; files of others are left alone.
         what, settings: for the record, see `tdfusion.results.save`.
+        rows: what a job's result becomes.
     """
     place = {job: at for at, job in enumerate(jobs)}
     runs = [json.loads(path.read_text()) for path in sorted(scratch.glob("*.json"))]
@@ -117,10 +121,13 @@ def collect(out: Path, scratch: Path, jobs: Sequence[Job], *, what: str, setting
         old = old[[key not in made for key in zip(old["arm"], old["seed"], strict=True)]]
         table = pd.concat([old, table], ignore_index=True)
         made = {(run["arm"], run["seed"]): run for run in about["provenance"]} | made
-        arms, shown = about["arms"] | arms, results.maps(out.stem, out.parent) | shown
+        arms = about["arms"] | arms
+        if out.with_name(f"{out.stem}_maps.npz").is_file():
+            shown = results.maps(out.stem, out.parent) | shown
     in_order = pd.Series([place[key] for key in zip(table["arm"], table["seed"], strict=True)])
-    with whole_file(out.with_name(f"{out.stem}_maps.npz")) as part:
-        np.savez_compressed(part, **shown)
+    if shown:
+        with whole_file(out.with_name(f"{out.stem}_maps.npz")) as part:
+            np.savez_compressed(part, **shown)
     results.save(
         out.stem,
         table.loc[in_order.argsort(kind="stable")],
@@ -142,13 +149,13 @@ def shown(images: dict[str, Tensor]) -> dict[str, list]:
 
 def command(
     doc: str | None, out: Path, scratch: Path, jobs: Sequence[Job], run: Callable[[str, int], dict[str, Any]], *,
-    what: str, settings: dict[str, Any], prepare: Callable[[int], object] | None = None,
+    what: str, settings: dict[str, Any], prepare: Callable[[int], object] | None = None, rows: Rows = rows,
 ) -> None:  # fmt: skip
     """The command line of a study of arms and seeds: ``arm NAME --seed N``, ``collect``, and ``scenes --seed N``.
 
     Args:
         doc: what ``--help`` says first.
-        out, scratch, jobs, what, settings: see `collect`.
+        out, scratch, jobs, what, settings, rows: see `collect`.
         run: what one job does; its result is written to ``scratch``.
         prepare: draws a seed's scenes, where jobs share them.
     """
@@ -165,7 +172,7 @@ def command(
     options = parser.parse_args()
     scratch.mkdir(parents=True, exist_ok=True)
     if options.action == "collect":
-        return collect(options.out, scratch, jobs, what=what, settings=settings)
+        return collect(options.out, scratch, jobs, what=what, settings=settings, rows=rows)
     if options.action == "scenes" and prepare:
         prepare(options.seed)
         return None

@@ -113,6 +113,34 @@ def fieller(numerators: Sequence[float], denominators: Sequence[float], level: f
     return Interval(x / y, b / a - half, b / a + half, n)
 
 
+def jackknife(value: float, without: Sequence[float], level: float = 0.95) -> Interval:
+    """The interval of a value made of G groups, from the values without each: ``value +- t s``.
+
+    ``s^2 = (G - 1) / G sum((v - mean v)^2)`` over the values v without a group, t as in `student` with G - 1 degrees
+    of freedom. For a number that is no mean over the groups, such as a mean IoU over blocks of a sequence.
+
+    Args:
+        value: of all groups.
+        without: of all groups but one, for each.
+        level: of the interval, between 0 and 1.
+
+    Returns:
+        The ends NaN of fewer than two groups.
+
+    Raises:
+        InputError: a level that is not between 0 and 1.
+
+    Source: J. W. Tukey, Bias and confidence in not quite large samples, Ann. Math. Stat. 29 (1958).
+    """
+    check_level(level)
+    n = len(without)
+    if n < 2:
+        return Interval(value, math.nan, math.nan, n)
+    middle = statistics.fmean(without)
+    half = _t(n, level) * math.sqrt((n - 1) / n * math.fsum((v - middle) ** 2 for v in without))
+    return Interval(value, value - half, value + half, n)
+
+
 def _t(n: int, level: float) -> float:
     from scipy.special import stdtrit  # here: commands parse without scipy
 

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from tdfusion.errors import InputError
-from tdfusion.intervals import fieller, student
+from tdfusion.intervals import fieller, jackknife, student
 from tdfusion.results.seeds import Arms
 
 
@@ -125,3 +125,22 @@ def test_arms_are_compared_over_the_seeds_that_both_have() -> None:
     assert unsure.gain("sure", "half").holds and not unsure.control("half", "sure")
     with pytest.raises(InputError, match='no values of "VIF"'):
         arms.of("VIF")
+
+
+def test_the_jackknife_of_a_mean_is_students_interval() -> None:
+    values = np.random.default_rng(6).normal(size=9)
+    without = [np.delete(values, k).mean() for k in range(9)]
+    found, mean = jackknife(values.mean(), without), student(values)
+    assert (found.mean, found.low, found.high) == pytest.approx((mean.mean, mean.low, mean.high))
+    assert math.isnan(jackknife(0.5, [0.5]).low)
+
+
+def test_the_jackknife_of_a_ratio_holds_the_truth_as_often_as_it_says() -> None:
+    draw = np.random.default_rng(7)
+    hits = 0
+    for _ in range(1000):
+        x, y = draw.gamma(5, 1, 20), draw.gamma(5, 2, 20)
+        without = [(x.sum() - a) / (y.sum() - b) for a, b in zip(x, y)]
+        found = jackknife(x.sum() / y.sum(), without)
+        hits += found.low <= 0.5 <= found.high
+    assert 0.93 < hits / 1000 < 0.97

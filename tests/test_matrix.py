@@ -60,7 +60,7 @@ def test_every_entry_of_the_registry_is_a_target(tmp_path) -> None:
         f"results/{file.replace('*', 'F.safetensors')}" for file in files if file.startswith("synthroad_")
     ]
     named = [entry["command"].split()[-1] for entry in INDEX if entry["command"].startswith("snakemake")]
-    assert len(named) == 6
+    assert len(named) == 7
     dry = snakemake(tmp_path, "-n", *targets, *named)
     assert dry.returncode == 0, dry.stderr
     count = jobs(dry.stdout + dry.stderr)
@@ -69,7 +69,7 @@ def test_every_entry_of_the_registry_is_a_target(tmp_path) -> None:
     assert replayed("mask shuffled") == ("mask gauss-newton",) and replayed("direct") == ()
 
 
-@pytest.mark.parametrize("study", ["lookahead", "recipes"])
+@pytest.mark.parametrize("study", ["lookahead", "recipes", "photographs"])
 def test_a_study_with_a_table_is_asked_for_the_jobs_that_the_table_lacks(tmp_path, study) -> None:
     """Snakemake calls a rule done whose outputs are there, although its inputs were never made."""
     (tmp_path / "results").mkdir()

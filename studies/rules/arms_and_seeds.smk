@@ -1,12 +1,13 @@
-# Studies on known scenes, a job for every arm and seed. What their tables already have is not run again.
+# Studies of arms and seeds, a job for each. What their tables already have is not run again.
 
 from studies import lookahead_arms as far
+from studies import photographs_arms as photographs
 from studies import recipes_arms as recipes
 
 
-def tables(study):
+def tables(study, ends=(".csv", ".json", "_maps.npz")):
     """What a study's rule makes: nothing where a table is there, for snakemake would then call its missing jobs done."""
-    files = [f"results/{study}{end}" for end in (".csv", ".json", "_maps.npz")]
+    files = [f"results/{study}{end}" for end in ends]
     return [file for file in files if not Path(file).exists()]
 
 
@@ -83,3 +84,30 @@ rule recipes:
         tables("recipes"),
     shell:
         "python -m studies.recipes collect"
+
+
+# Photographs: the judge on the boxes of MSRS.
+PHOTOGRAPHS = lacking("photographs", photographs.jobs())
+
+
+def photographs_file(name, seed):
+    return f"runs/photographs/{name}, seed {seed}.json"
+
+
+rule photograph:
+    input:
+        lambda w: [photographs_file(need, w.seed)] if (need := photographs.needs(w.arm)) else [],
+    output:
+        "runs/photographs/{arm}, seed {seed}.json",
+    priority: 10
+    shell:
+        "OMP_NUM_THREADS=1 python -m studies.photographs arm {wildcards.arm:q} --seed {wildcards.seed}"
+
+
+rule photographs:
+    input:
+        [photographs_file(*job) for job in PHOTOGRAPHS],
+    output:
+        tables("photographs", (".csv", ".json")),
+    shell:
+        "python -m studies.photographs collect"

@@ -34,41 +34,70 @@ def small_unet(classes: int, weight: Tensor, channels: int = 1) -> UNetTask:
 
 def judge(
     train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], classes: Sequence[str], *, seed: int, steps: int,
-    batch: int = 8, rate: float = 5e-3, make_task: MakeTask = small_segformer, dataset: str = "SynthRoad",
-    source: str = "",
+    batch: int = 8, rate: float = 5e-3, crop: tuple[int, int] | None = None, make_task: MakeTask = small_segformer,
+    dataset: str = "SynthRoad", source: str = "",
 ) -> Scores:  # fmt: skip
     """A fresh T trained on one kind of images, and its mIoU on test images of that kind.
-
-    AdamW with one cycle of the learning rate, mirrored at random, cross-entropy weighted by class.
 
     Args:
         train, test: images (N, C, H, W) in [0, 1] and their masks, int64 (N, H, W).
         classes: names.
+        seed, steps, batch, rate, crop, make_task: see `train_judge`.
+        dataset, source: what `Scores` says of the images.
+    """
+    T = train_judge(
+        train, len(classes), seed=seed, steps=steps, batch=batch, rate=rate, crop=crop, make_task=make_task
+    )
+    counts = score_judge(T, test, len(classes))
+    return segmentation_scores(
+        counts, classes, dataset=dataset, source=source, seed=seed, images=len(test[0])
+    )
+
+
+def train_judge(
+    train: tuple[Tensor, Tensor], classes: int, *, seed: int, steps: int, batch: int = 8, rate: float = 5e-3,
+    crop: tuple[int, int] | None = None, make_task: MakeTask = small_segformer,
+) -> nn.Module:  # fmt: skip
+    """A fresh T, trained.
+
+    AdamW with one cycle of the learning rate, mirrored at random, cross-entropy weighted by class.
+
+    Args:
+        train: images (N, C, H, W) in [0, 1] and their masks, int64 (N, H, W).
+        classes: how many.
         seed: of T's weights and of the order; another seed is another judge.
         steps: of training. A judge that is still learning rewards images that give a head start: look at its
             curve first.
         batch, rate: images per step, highest learning rate.
+        crop: (h, w) of a window that each step sees, its place drawn by chance; None: whole images.
         make_task: builds T with ``logits`` and ``predict``, as `small_segformer`.
-        dataset, source: what `Scores` says of the images.
     """
     images, mask = train
     torch.manual_seed(seed)
-    T = make_task(len(classes), class_weights(torch.bincount(mask.flatten(), minlength=len(classes)))).train()
+    T = make_task(classes, class_weights(torch.bincount(mask.flatten(), minlength=classes))).train()
     optimiser = torch.optim.AdamW(T.parameters(), rate, weight_decay=0.01)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
     for _ in range(steps):
         chosen = torch.randint(len(images), (batch,))
         x, y = images[chosen], mask[chosen]  # (B, C, H, W), (B, H, W)
+        if crop is not None:
+            top, left = (
+                int(torch.randint(all_ - part + 1, ())) for all_, part in zip(y.shape[1:], crop, strict=True)
+            )
+            window = (..., slice(top, top + crop[0]), slice(left, left + crop[1]))
+            x, y = x[window], y[window]  # (B, C, h, w), (B, h, w)
         if torch.rand(()) < 0.5:
             x, y = x.flip(-1), y.flip(-1)
         optimiser.zero_grad()
         T(x, Batch(x, x, tuple(map(str, chosen.tolist())), mask=y)).backward()
         optimiser.step()
         cycle.step()
-    T.eval()
-    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    return T.eval()
+
+
+def score_judge(T: nn.Module, test: tuple[Tensor, Tensor], classes: int) -> np.ndarray:
+    """Pixels of the test images (N, C, H, W) by true (rows) and predicted class: int64 (classes, classes)."""
+    counts = np.zeros((classes, classes), dtype=np.int64)
     for x, y in zip(test[0].split(32), test[1].split(32), strict=True):
-        counts += confusion_matrix(T.predict(x).numpy(), y.numpy(), len(classes))
-    return segmentation_scores(
-        counts, classes, dataset=dataset, source=source, seed=seed, images=len(test[0])
-    )
+        counts += confusion_matrix(T.predict(x).numpy(), y.numpy(), classes)
+    return counts
