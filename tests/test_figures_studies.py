@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tdfusion.figures.studies import image_grid, log_ticks, quartile_dots, region_curves, seed_dots
+from tdfusion.figures.studies import (
+    beside_published,
+    image_grid,
+    log_ticks,
+    quartile_dots,
+    region_curves,
+    seed_dots,
+)
 from tdfusion.results import tidy, wide
 from tdfusion.results.criteria import Study, base_of, better, per_seed, right_way
 
@@ -25,6 +32,19 @@ def test_a_dot_per_seed_and_a_bar_at_their_mean() -> None:
     assert dots.get_xdata().tolist() == [0.1, 0.2, 0.6] and bar.get_xdata() == pytest.approx([0.3, 0.3])
     assert np.isnan(others.get_xdata()[1]) and other_bar.get_xdata()[0] == line.get_xdata()[0] == 0.5
     assert [label.get_text() for label in axis.get_yticklabels()] == ["half", "oracle"]
+
+
+def test_published_rows_share_a_lane_and_ours_have_their_own() -> None:
+    published = {"X": {"EN": 6.0, "VIF": 0.4}, "TDFusion": {"EN": 7.0, "VIF": 0.5}}
+    ours = {"max": {"EN": 6.5, "VIF": 0.6}, "mean": {"EN": 6.1, "VIF": 0.3}}
+    figure = beside_published(published, ours, marked="TDFusion")
+    shown = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_title() for axis in shown] == ["EN", "VIF"]
+    line, rivals, marked, *lanes = shown[1].lines
+    assert list(line.get_xdata()) == [0.5, 0.5] and rivals.get_xydata().tolist() == [[0.4, 0.0]]
+    assert marked.get_xydata().tolist() == [[0.5, 0.0]]
+    assert [lane.get_xydata().tolist() for lane in lanes] == [[[0.6, 1.0]], [[0.3, 2.0]]]
+    assert [label.get_text() for label in shown[0].get_yticklabels()] == ["published", "max", "mean"]
 
 
 def test_a_curve_per_seed_and_region() -> None:

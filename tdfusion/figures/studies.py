@@ -42,6 +42,41 @@ def seed_dots(scores: pd.DataFrame, label: str, reference: str | None = None) ->
     return figure
 
 
+def beside_published(
+    published: Mapping[str, Mapping[str, float]], ours: Mapping[str, Mapping[str, float]], marked: str
+) -> Figure:
+    """Published rows of a table in one lane, ours in a lane each, a panel per metric.
+
+    Args:
+        published: method -> metric -> value.
+        ours: row -> metric -> value.
+        marked: the published method that is drawn in black, with a line through all lanes; the others are gray.
+    """
+    metrics = list(published[marked])
+    lanes = ["published", *ours]
+    columns = min(3, len(metrics))
+    rows = -(-len(metrics) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(3.1 * columns, (0.27 * len(lanes) + 0.75) * rows), layout="constrained", sharey=True,
+        squeeze=False,
+    )  # fmt: skip
+    colours = sns.color_palette("colorblind")
+    for axis, metric in zip(axes.flat, metrics):
+        axis.axvline(published[marked][metric], color="0.3", linewidth=0.8, linestyle=":")
+        others = [values[metric] for method, values in published.items() if method != marked]
+        axis.plot(others, [0] * len(others), "o", color="0.6", markersize=5, alpha=0.7)
+        axis.plot(published[marked][metric], 0, "o", color="black", markersize=6)
+        for lane, (values, colour) in enumerate(zip(ours.values(), colours), 1):
+            axis.plot(values[metric], lane, "o", color=colour, markersize=7)
+        axis.set_title(metric, fontsize=10)
+        axis.grid(alpha=0.3)
+    axes[0, 0].set_yticks(range(len(lanes)), lanes)
+    axes[0, 0].set_ylim(len(lanes) - 0.5, -0.5)
+    for axis in list(axes.flat)[len(metrics) :]:
+        axis.set_visible(False)
+    return figure
+
+
 def region_curves(history: pd.DataFrame, arms: Sequence[str]) -> Figure:
     """Mean w_a over epochs where infrared and where visible carries the class, a panel per arm, a line per seed.
 
