@@ -36,6 +36,7 @@ class Case:
     threads: int
     kept: bool  # with `tdfusion.runs.memory.keep_freed_memory`
     task: str | None = None  # T, where there is one
+    batch: int = 2  # pairs
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,17 @@
 #
 # The same without a notebook: `tdfusion train --dataset MSRS --root /data/MSRS --preset paper --out runs/msrs`. A run
 # that was stopped goes on with `-p resume True`, or `--resume`, from its last checkpoint.
+#
+# **Which loss.** Unless another variant is named, $\mathcal{G}$ learns by a step in the image itself (`image`), because that
+# is what served the task where the answer is known ([4.4](read_44_mechanism.ipynb)). The paper's recipe is one word away:
+# `--variant paper`, or `-p variant paper`, as the files of `notebooks/params/` have it.
 
 # %% tags=["parameters"]
 dataset = "SynthRoad"  # SynthRoad, MSRS, FMB, M3FD, LLVIP, or the TOML file of your own (see extend)
 root = None  # folder of the data set; SynthRoad needs none
 task = "segmentation"  # segmentation (SynthRoad, MSRS, FMB) or detection (SynthRoad, MSRS, M3FD, LLVIP)
 preset = "smoke"  # smoke (< 1 min), tour (< 10 min), paper (GPU)
-variant = "paper"  # paper, or released: the authors' code where it differs
+variant = None  # image, paper, or released (the authors' code); None: image, and paper for a row of Table 3
 experiment = "full"  # row of Table 3: I, II, III, IV-L_f, IV-L_t, V
 seed = 0
 device = "cpu"  # or cuda

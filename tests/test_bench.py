@@ -14,7 +14,20 @@ import torch
 from conftest import ROOT
 
 from benchmarks import bench_meta
-from benchmarks.bench_meta import BARE, META, OURS, PLAIN, comparisons, need, pack, plan, random_batch
+from benchmarks.bench_meta import (
+    BARE,
+    FINITE,
+    IMAGE,
+    META,
+    MIXED,
+    OURS,
+    PLAIN,
+    comparisons,
+    need,
+    pack,
+    plan,
+    random_batch,
+)
 from benchmarks.measure import Case, Measured, side_by_side
 from tdfusion.losses import fusion_loss
 from tdfusion.meta import meta_gradient
@@ -87,8 +100,11 @@ def test_memory_that_is_not_kept_counts_once() -> None:
 def test_every_contestant_has_an_opponent_of_the_same_kind() -> None:
     for group in plan(quick=False):
         for kept in (True, False):
-            sides = [case.side for case in group if case.kept is kept]
-            assert sides.count(OURS) == sides.count(PLAIN) == 1
+            sides = [case.side for case in group if case.kept is kept and case.batch == Case.batch]
+            assert sides.count(OURS) == sides.count(PLAIN) == (1 if group[0].batch == Case.batch else 0)
+        if group[0].what == META:
+            assert all((case.side, case.kept) != (IMAGE, False) for case in group)
+            assert sum(case.side == IMAGE for case in group) == 1
 
 
 def test_ratios_are_taken_round_by_round() -> None:
@@ -107,6 +123,38 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert (row["memory_part"], row["memory_part_over_start"]) == (0.4, 0.1)
     assert row["over_bare_passes"] == 2.0
     assert row["differences"]["dL_t/dtheta_G"]["largest"] == 0.5
+
+
+def test_the_step_in_the_image_is_held_against_ours() -> None:
+    values = {"dL_t/dtheta_G": np.array([3.0, 4.0])}
+    found = {
+        CASE: Measured([2.0, 4.0, 4.0], 1000.0, 500.0, values),
+        replace(CASE, side=IMAGE): Measured(
+            [1.0, 1.0, 2.0], 750.0, 500.0, {"dL_t/dtheta_G": np.array([9.0, 9.0])}
+        ),
+        replace(CASE, side=MIXED): Measured(
+            [4.0, 8.0, 8.0], 1500.0, 500.0, {"dL_t/dtheta_G": np.array([3.0, 4.5])}
+        ),
+    }
+    mixed, image = comparisons(found)
+    assert image["pairing"] == "step in the image, both keep freed memory" and image["differences"] == {}
+    assert image["times_of_ours"] == 0.5 and image["memory_part_over_start"] == 0.5
+    assert mixed["times_of_ours"] == 2 and mixed["differences"]["dL_t/dtheta_G"]["largest"] == 0.5
+    (aim,) = bench_meta.reach([image | {"height": 128}])
+    assert aim["met"] and aim["measure"] == "times_of_ours"
+
+
+@pytest.mark.parametrize("side", [OURS, FINITE, MIXED, IMAGE])
+def test_every_contestant_computes_the_gradient_it_stands_for(side, monkeypatch) -> None:
+    """The exact ones agree; the step in the image is another gradient, and not zero."""
+    monkeypatch.setattr(bench_meta, "build_task", lambda task, classes: small_task(task).float())
+    monkeypatch.setattr(bench_meta, "FusionNet", lambda: FusionNet(8, 1))
+    monkeypatch.setattr(bench_meta, "LossNet", lambda: LossNet(8, 1))
+    case = Case(META, side, 64, 64, 1, True, "segmentation", batch=1)
+    made = [bench_meta.build(replace(case, side=s))()["dL_t/dtheta_G"] for s in (OURS, side)]
+    away = np.linalg.norm(made[0] - made[1]) / np.linalg.norm(made[0])
+    assert np.linalg.norm(made[1]) > 0
+    assert away > 0.1 if side == IMAGE else away < (0.1 if side == FINITE else 1e-3)
 
 
 def fill(case: Case):
@@ -151,7 +199,12 @@ def test_the_stored_ratios_follow_from_the_stored_times() -> None:
 
 def test_the_reach_can_be_written_down() -> None:
     row = {"what": META, "task": None, "height": 128, "width": 128, "threads": 2, "differences": {}}
-    row |= {"pairing": next(iter(bench_meta.PAIRINGS)), "times_faster": np.float64(3), "memory_part": 0.5}
+    row |= {
+        "pairing": bench_meta.DEFAULT,
+        "times_faster": np.float64(3),
+        "memory_part": 0.5,
+        "batch": Case.batch,
+    }
     met = json.loads(json.dumps(bench_meta.reach([row | {"over_bare_passes": 1.2}])))
     assert [aim["met"] for aim in met] == [True, False, True]
 

@@ -23,6 +23,7 @@ from tdfusion.meta import (
     values,
 )
 from tdfusion.models import FusionNet, LossNet
+from tdfusion.reference.alternatives import finite_difference_meta_gradient, mixed_mode_meta_gradient
 from tdfusion.reference.double_backward import directional_derivative_by_vjp, plain_meta_gradient
 
 
@@ -138,12 +139,40 @@ def test_forward_mode_equals_reverse_over_reverse(setting) -> None:
     assert (forward - other).norm() / forward.norm() < 1e-12
 
 
+def test_mixed_mode_is_the_meta_gradient_and_a_difference_comes_near(setting) -> None:
+    exact = flat(meta_gradient(*setting, **STEPS).theta_G)
+    mixed = flat(mixed_mode_meta_gradient(*setting, **STEPS))
+    assert exact.norm() > 0 and (exact - mixed).norm() / exact.norm() < 1e-12
+    errors = [
+        (
+            (flat(finite_difference_meta_gradient(*setting, **STEPS, radius=r)) - exact).norm() / exact.norm()
+        ).item()
+        for r in (1e-2, 1e-3)
+    ]
+    assert errors[0] < 0.05 and errors[1] < errors[0] / 50  # its error is of second order
+
+
 def test_J_v_in_forward_mode_is_that_of_two_reverse_passes(setting) -> None:
     F, _, _, mtr, _ = setting
     v = {name: torch.randn_like(p) for name, p in values(F).items()}
     found = directional_derivative(F, v, mtr.ir, mtr.vi)
     expected = directional_derivative_by_vjp(F, v, mtr.ir, mtr.vi)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.slow
+def test_J_v_of_a_compiled_F_is_that_of_the_plain_one() -> None:
+    """PyTorch's inductor has dropped tangents in silence: the derivative of a compiled F was then zero."""
+    torch.manual_seed(0)
+    F = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.GELU(), nn.Conv2d(4, 1, 1))
+    F.forward = lambda I_a, I_b: nn.Sequential.forward(F, torch.cat([I_a, I_b], 1))
+    I_a, I_b = torch.rand(2, 1, 1, 16, 16)
+    v = {name: torch.randn_like(p) for name, p in values(F).items()}
+    plain, J_v = F(I_a, I_b), directional_derivative(F, v, I_a, I_b)
+    F.compile()
+    torch.testing.assert_close(F(I_a, I_b), plain)  # compiled here
+    assert J_v.abs().max() > 0.1
+    torch.testing.assert_close(directional_derivative(F, v, I_a, I_b), J_v)
 
 
 @pytest.mark.slow

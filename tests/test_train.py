@@ -10,7 +10,8 @@ from conftest import ROOT
 from torch import Tensor, nn
 
 from tdfusion.algorithm import fusion_step
-from tdfusion.config import PRESETS, VARIANTS, TrainConfig, make_config
+from tdfusion.commands.main import build_parser, train_config
+from tdfusion.config import ADVISED, PRESETS, VARIANTS, TrainConfig, make_config
 from tdfusion.data.pair import Batch
 from tdfusion.data.readers import open_dataset
 from tdfusion.errors import InputError, TrainingError
@@ -239,6 +240,20 @@ def test_every_preset_is_frozen() -> None:
     frozen = json.loads((ROOT / "tests" / "presets.json").read_text())
     now = {f"{p}, {v}": make_config(p, v).to_dict() for p in PRESETS for v in VARIANTS}
     assert json.loads(json.dumps(now)) == frozen
+
+
+def test_who_asks_for_no_variant_gets_the_advised_one_and_table_3_the_papers() -> None:
+    def asked(*words: str) -> TrainConfig:
+        return train_config(build_parser().parse_args(["train", "--out", "x", *words]))
+
+    assert asked() == make_config("smoke", None) == make_config("smoke", ADVISED)
+    assert (
+        asked().method == "image" != make_config("smoke").method
+    )  # the library's own default is the paper's
+    assert asked("--variant", "paper") == make_config("smoke", "paper")
+    assert asked("--experiment", "III") == make_config("smoke", "paper", "III")
+    with pytest.raises(InputError, match='unknown variant "papre"; choose one of paper, released, image'):
+        make_config("smoke", "papre")
 
 
 def test_pairs_read_ahead_by_workers_change_no_number() -> None:

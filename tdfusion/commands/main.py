@@ -80,7 +80,10 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     train.add_argument("--preset", choices=PRESETS, help="scale (default: smoke, under a minute)")
     train.add_argument(
-        "--variant", choices=VARIANTS, help="the paper as printed (default), or its released code"
+        "--variant",
+        choices=VARIANTS,
+        help="image: G learns by a step in the image itself, which served the task where the answer is known (Sec. "
+        "4.4 of the book; default); paper: as printed (default for a row of its Table 3); released: its code",
     )
     train.add_argument(
         "--experiment",
@@ -132,9 +135,8 @@ def train_config(arguments: argparse.Namespace):
             )
         return stored_config(arguments.out, **given, **settings)
     return make_config(
-        arguments.preset or "smoke", arguments.variant or "paper", arguments.experiment or "full",
-        **given, **settings,
-    )  # fmt: skip
+        arguments.preset or "smoke", arguments.variant, arguments.experiment or "full", **given, **settings
+    )
 
 
 def _train(arguments: argparse.Namespace) -> int:
