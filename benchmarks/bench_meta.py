@@ -26,11 +26,12 @@ from tqdm import tqdm
 from benchmarks.measure import Call, Case, Measured, available_memory, side_by_side
 from tdfusion.config import TrainConfig
 from tdfusion.data.pair import Batch
+from tdfusion.jacobian import directional_derivative
 from tdfusion.losses import fusion_loss
 from tdfusion.meta import meta_gradient
 from tdfusion.models import FusionNet, LossNet
 from tdfusion.reference.alternatives import finite_difference_meta_gradient, mixed_mode_meta_gradient
-from tdfusion.reference.double_backward import plain_meta_gradient
+from tdfusion.reference.double_backward import directional_derivative_by_vjp, plain_meta_gradient
 from tdfusion.reference.networks import PlainFusionNet, PlainLossNet
 from tdfusion.results import save
 from tdfusion.runs.provenance import Provenance, add_result_options, command_line, require_clean
@@ -43,6 +44,7 @@ OURS, PLAIN, BARE = "tdfusion", "plain", "bare passes"
 FINITE, MIXED, IMAGE = "finite difference", "mixed mode", "step in the image"
 OTHERS = (FINITE, MIXED, IMAGE)  # beside ours on the same networks
 META, TRAIN, INFER = "meta-step", "F forward + backward", "F inference"
+TANGENT = "J v of F"  # in forward mode, by two reverse passes ("plain"), and a forward pass ("bare passes")
 ROUNDS = {64: 5, 96: 5, 128: 5, 256: 2, 512: 1}  # timed rounds by height, px; see --rounds
 BATCHES = (1, 4, 8)  # beside pairs of two, at 64 px
 # MB that a process needs: before the first round, and per pixel of a batch of two (rough, on the safe side;
@@ -50,7 +52,7 @@ BATCHES = (1, 4, 8)  # beside pairs of two, at 64 px
 BEFORE = 900
 PER_PIXEL = {
     (META, PLAIN): 0.23, (META, OURS): 0.085, (META, BARE): 0.06, (META, FINITE): 0.085, (META, MIXED): 0.23,
-    (META, IMAGE): 0.06, TRAIN: 0.06, INFER: 0.01,
+    (META, IMAGE): 0.06, TRAIN: 0.06, TANGENT: 0.1, INFER: 0.01,
 }  # fmt: skip
 DEFAULT, EQUAL = "as each is run by default", "both keep freed memory"
 PAIRINGS = {  # name: does tdfusion's process keep freed memory, does the other
@@ -148,6 +150,8 @@ def plan(quick: bool) -> list[list[Case]]:
         sides = [(OURS, True), (PLAIN, False), (OURS, False), (PLAIN, True)]
         if what == META:
             sides[2:2] = [(BARE, True), (IMAGE, True), (FINITE, True), (MIXED, True), (BARE, False)]
+        if what == TANGENT:
+            sides += [(BARE, True), (BARE, False)]
         if batch != Case.batch:
             sides = [(OURS, True), (IMAGE, True), (BARE, True)]
         return [Case(what, side, height, width, threads, kept, task, batch) for side, kept in sides]
@@ -156,7 +160,9 @@ def plan(quick: bool) -> list[list[Case]]:
     for threads, sizes in ((2, (64,) if quick else ROUNDS), (1, () if quick else (128,))):
         groups += [group(META, size, size, threads, task) for size in sizes for task in TASKS]
     groups += [group(META, 64, 64, 2, "segmentation", batch) for batch in (() if quick else BATCHES)]
-    groups += [group(TRAIN, size, size, 2) for size in ((64,) if quick else (128, 256))]
+    groups += [
+        group(what, size, size, 2) for size in ((64,) if quick else (128, 256)) for what in (TRAIN, TANGENT)
+    ]
     return [*groups, group(INFER, *((120, 160) if quick else (480, 640)), 2)]
 
 
@@ -242,6 +248,12 @@ def build(case: Case) -> Call:
             return {"I_f": I_f.detach().numpy(), "dL_f/dtheta_F": flat(gradient)}
 
         return train
+    if case.what == TANGENT:
+        v = {name: torch.randn_like(p) for name, p in F.named_parameters()}
+        along = directional_derivative_by_vjp if plain else directional_derivative
+        if case.side == BARE:
+            return torch.no_grad()(lambda: {"J v": F(mtr.ir, mtr.vi).numpy()})
+        return lambda: {"J v": along(F, v, mtr.ir, mtr.vi).detach().numpy()}
     G = (PlainLossNet if plain else LossNet)()
     T = build_task(case.task, CLASSES).train()
     if case.side == BARE:

@@ -157,6 +157,18 @@ def test_every_contestant_computes_the_gradient_it_stands_for(side, monkeypatch)
     assert away > 0.1 if side == IMAGE else away < (0.1 if side == FINITE else 1e-3)
 
 
+def test_J_v_is_the_same_in_both_modes(monkeypatch) -> None:
+    for name in ("FusionNet", "PlainFusionNet"):
+        monkeypatch.setattr(bench_meta, name, lambda: FusionNet(8, 1).double())
+    monkeypatch.setattr(bench_meta, "random_batch", lambda *size: in_double(random_batch(*size)))
+    case = Case(bench_meta.TANGENT, OURS, 48, 48, 1, True)
+    ours, plain, forward = (
+        bench_meta.build(replace(case, side=side))()["J v"] for side in (OURS, PLAIN, BARE)
+    )
+    assert np.linalg.norm(ours - plain) < 1e-10 * np.linalg.norm(plain) and np.abs(ours).max() > 0
+    assert forward.shape == ours.shape and np.abs(forward - ours).max() > 0
+
+
 def fill(case: Case):
     """For the test below: takes as many MB as the case is high."""
     if case.side == PLAIN:
