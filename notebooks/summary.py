@@ -96,9 +96,9 @@ if gain.n < CLAIMED:
 #
 # - **You want a score from two cameras.** Give the task network both images as channels. Fuse when somebody, or something
 #   with one channel, has to look at one picture.
-# - **You want a picture that serves a task.** Teach $\mathcal{G}$ by the task with the step taken in the image itself
-#   (`method="image"`): it needs no derivative of $\mathcal{F}$, costs less, and teaches the map. Then train $\mathcal{F}$ by the loss
-#   that $\mathcal{G}$ writes.
+# - **You want a picture that serves a task.** Teach $\mathcal{G}$ by the task first, without $\mathcal{F}$, then train $\mathcal{F}$ by
+#   the loss that $\mathcal{G}$ writes ([two commands](train.ipynb)). In one run, take the step in the image itself, as
+#   `tdfusion train` does unless told otherwise: it needs no derivative of $\mathcal{F}$ and teaches the map.
 # - **You compare fusion methods.** Say the convention of every metric, give the plain mean and the maximum of the sources a row
 #   of their own, and both images without fusion ([4.2](read_42_table1.ipynb), [score any method](../book/use/score.md)).
 # - **You only want to fuse pairs.** [Do it on this page's neighbour](../book/use/fuse.md#on-this-page), in your browser.

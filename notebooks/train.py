@@ -31,7 +31,15 @@
 #
 # **Which loss.** Unless another variant is named, $\mathcal{G}$ learns by a step in the image itself (`image`), because that
 # is what served the task where the answer is known ([4.4](read_44_mechanism.ipynb)). The paper's recipe is one word away:
-# `--variant paper`, or `-p variant paper`, as the files of `notebooks/params/` have it.
+# `--variant paper`, or `-p variant paper`, as the files of `notebooks/params/` have it. Better still in that study were weights
+# that were taught first, and an $\mathcal{F}$ that then follows them:
+#
+# ```
+# tdfusion train --experiment V --dataset MSRS --root /data/MSRS --preset paper --out runs/teacher
+# tdfusion train --set w=given --set w_from=runs/teacher/G.safetensors --dataset MSRS --root /data/MSRS --preset paper --out runs/msrs
+# ```
+#
+# (There the teacher learned on scenes of its own.) All of it was measured small, on generated scenes.
 
 # %% tags=["parameters"]
 dataset = "SynthRoad"  # SynthRoad, MSRS, FMB, M3FD, LLVIP, or the TOML file of your own (see extend)
