@@ -10,7 +10,7 @@
 # # 4.1 Six metrics, and how not to misread them
 #
 # **None of the six metrics knows what a good fused image is: noise raises EN and SF, and in VIF, Q^AB/F and SSIM a
-# source alone or a plain rule is first. On 22 real pairs the maximum of the sources has a higher VIF and Q^AB/F than a
+# source alone or a plain rule is first. On 361 real pairs the maximum of the sources has a higher VIF and Q^AB/F than a
 # trained network, and on the synthetic scenes the choice that knows the scene is last in SSIM. The same image has a VIF
 # of 0.443, 0.886 or 0.927 by three evaluators, so a number without its convention says little.**
 #
@@ -231,7 +231,7 @@ display(Markdown(format_table(("convention", *METRICS), rows)))
 
 # %% [markdown]
 # A table that takes its competitors' VIF from one paper and its own from another evaluator compares nothing. Here
-# is the same on real pairs: the MSRS test pairs at hand (22 of 361), fused with the weights that the authors
+# is the same on real pairs: the 361 MSRS test pairs of the paper's table, fused with the weights that the authors
 # released for the same architecture (reference [5] of the paper, not TDFusion's) and stretched.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
@@ -319,8 +319,8 @@ display(
 # in VIF and Q^AB/F. It has seams where it changes source, which no network would leave; still, none of the six sees
 # what it is good for.
 #
-# Then on the real pairs, beside the paper's own row for TDFusion, which is over all 361 test pairs and with other
-# weights than those of the last line.
+# Then on the real pairs, beside the paper's own row for TDFusion, which is over the same 361 pairs and by other
+# weights than those of the last line but one.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 theirs = next(row for row in paper_table(1).of("MSRS") if row["method"] == "TDFusion")
@@ -330,10 +330,10 @@ display(Markdown(format_table((f"{real.loc['paper', 'max'].images:.0f} MSRS pair
 
 # %% [markdown]
 # **The maximum, one line of code, has a higher VIF and Q^AB/F than the network on the same pairs**, and is above the
-# paper's row in both, which other pairs could change. The reason is in the averages over sources. **An image that
+# paper's row in both, on the same pairs. The reason is in the averages over sources. **An image that
 # copies one source has VIF 1 with it, so its mean is at least one half, whatever it does to the other.** The maximum
 # copies one source at every pixel, the brighter one. On these pairs that brings it level with the visible image in VIF
-# (0.524 and 0.523) and above it in Q^AB/F. On the synthetic scenes it stays below both sources; the next table says
+# (0.520 and 0.522) and above it in Q^AB/F. On the synthetic scenes it stays below both sources; the next table says
 # why, by handing the same source to VIF and SSIM twice.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
