@@ -79,7 +79,8 @@ for dataset in table.images:
 # one set of weights. The row is made by `python -m studies.real_pairs`; for a folder of your own method,
 #
 # ```
-# tdfusion evaluate --ir MSRS/test/ir --vi MSRS/test/vi --fused OURS --dataset MSRS --groups '(D|N)$' --block 20 --json ours.json
+# tdfusion evaluate --ir MSRS/test/ir --vi MSRS/test/vi --fused OURS \
+#   --dataset MSRS --groups '(D|N)$' --block 20 --json ours.json
 # tdfusion compare ours.json
 # ```
 #

@@ -31,7 +31,7 @@
 # task?* has an answer there. Fusion networks of the paper's form, small, were trained by losses whose weights came from different
 # places; fresh task networks were then trained on what they fuse.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: mean IoU over VIF for five ways to train a fusion network, with a dashed line for both images without fusion. Right: one generated scene as infrared, visible, and fused in three ways"}, "figure": {"caption": "Left: what a task network reaches on the images (up), and how much of the sources a viewer finds in them (VIF, right). Dashed: both images as two channels, without fusion. Right: a test scene. SynthRoad, 64 px, means over the seeds of [Section 4.4](read_44_mechanism.ipynb); nothing here is at the paper's scale.", "name": "fig-summary"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Above: mean IoU over VIF for five ways to train a fusion network, with a dashed line for both images without fusion. Below: one generated scene as infrared, visible, and fused in three ways"}, "figure": {"caption": "Above: what a task network reaches on the images (up), and how much of the sources a viewer finds in them (VIF, right). Dashed: both images as two channels, without fusion. Below: a test scene. SynthRoad, 64 px, means over the seeds of [Section 4.4](read_44_mechanism.ipynb); nothing here is at the paper's scale.", "name": "fig-summary"}}
 from IPython.display import Markdown, display
 
 from tdfusion import results
@@ -55,8 +55,8 @@ scene = SynthRoad("test", about["settings"]["scenes"]["test"], (64, 64), 10)[
     about["settings"]["scenes"]["shown"][ROW]
 ]
 pictures = {"infrared": scene.ir[0].numpy(), "visible": scene.vi[0].numpy()}
-pictures |= {"learned weights $w_a$": maps["teacher, w_a"][ROW] / 255}
-fused = {"equal weights": "half", "learned weights": "taught", "by the task itself": "half + L_t"}
+pictures |= {"learned $w_a$": maps["teacher, w_a"][ROW] / 255}
+fused = {"equal weights": "half", "learned weights": "taught", "by the task": "half + L_t"}
 pictures |= {title: maps[f"small: {arm}, I_f"][ROW] / 255 for title, arm in fused.items()}
 figure = task_and_pictures(means, "mIoU", "VIF", named, pictures, bar="two channels")
 

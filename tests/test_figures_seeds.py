@@ -74,5 +74,5 @@ def test_a_few_arms_are_named_where_they_stand_and_shown() -> None:
     assert [text.get_text() for text in axis.texts] == ["no fusion", "w = 1/2", "learned"]
     sides = [text.get_horizontalalignment() for text in axis.texts[1:]]
     assert sides == ["right", "left"]  # a name runs towards the middle
-    assert [panel.get_title() for panel in panels] == [*shown, "", ""]
+    assert [panel.get_title() for panel in panels] == [*shown, "", ""]  # six to a row
     assert [panel.images[0].get_array().max() for panel in panels[:4]] == [0, 0.25, 0.5, 0.75]

@@ -99,19 +99,19 @@ def task_and_pictures(
     pictures: Mapping[str, np.ndarray],
     bar: str,
 ) -> Figure:
-    """A few arms by task and by image, each named, and beside them what it looks like.
+    """A few arms by task and by image, each named, and below them what it looks like.
 
     Args:
         means: a row per arm, with both columns.
         task, image: columns; the task's score is drawn upwards.
         named: arm -> what stands beside its mark.
-        pictures: title -> gray image (H, W) in [0, 1], in rows of three.
+        pictures: title -> gray image (H, W) in [0, 1], in rows of six.
         bar: the arm at whose task's score a dashed line stands.
     """
-    rows = -(-len(pictures) // 3)
-    figure = plt.figure(figsize=(9.6, 4.3), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1))
-    axis = left.subplots()
+    rows = -(-len(pictures) // 6)
+    figure = plt.figure(figsize=(7, 3.9 + 1.5 * rows), layout="constrained")  # upright: legible on a phone
+    above, below = figure.subfigures(2, 1, height_ratios=(3.9, 1.5 * rows))
+    axis = above.subplots()
     axis.axhline(means.loc[bar, task], color="0.4", linewidth=1, linestyle="--")
     axis.annotate(
         named.get(bar, bar), (1, means.loc[bar, task]), xycoords=("axes fraction", "data"), ha="right",
@@ -130,12 +130,12 @@ def task_and_pictures(
     axis.margins(0.12)
     axis.set(xlabel=f"the image: {image}", ylabel=f"the task: {task}")
     axis.grid(alpha=0.3)
-    panels = right.subplots(rows, 3, squeeze=False)
+    panels = below.subplots(rows, 6, squeeze=False)
     for panel in panels.flat:
         panel.set_axis_off()
     for panel, (title, picture) in zip(panels.flat, pictures.items()):
         panel.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        panel.set_title(title, fontsize=9)
+        panel.set_title(title, fontsize=8)
     return figure
 
 
