@@ -35,10 +35,8 @@ from tdfusion.results.paper import format_table
 
 about = {name: results.about(name) for name in ("bench_meta", "bench_metrics")}
 meta = results.wide(results.load("bench_meta"), "task", "group", "arm").reset_index()
-parts = r"(?P<what>.+) (?P<height>\d+)x(?P<width>\d+), (?P<threads>\d+) threads(?:, batch (?P<batch>\d+))?"
-found = meta["group"].str.extract(parts).fillna({"batch": about["bench_meta"]["settings"]["batch"]})
-whole = meta.join(found.astype({"height": int, "width": int, "threads": int, "batch": int}))
-meta = whole[whole.batch == about["bench_meta"]["settings"]["batch"]]
+parts = r"(?P<what>.+) (?P<height>\d+)x(?P<width>\d+), (?P<threads>\d+) threads"
+meta = meta.join(meta["group"].str.extract(parts).astype({"height": int, "width": int, "threads": int}))
 metrics = results.wide(results.load("bench_metrics"), "group", "arm")
 OURS, PLAIN, BARE = "tdfusion", "plain", "bare passes"
 COLOURS = dict(zip((OURS, PLAIN, BARE), sns.color_palette("colorblind")))
@@ -58,16 +56,14 @@ if about["bench_meta"]["settings"]["quick"]:
 #
 # ## What was aimed at, and what was reached
 #
-# The aims come from the plan of this library. The meta-step is judged as either side is run by default: the library keeps
-# freed memory (more on that below), a plain script does not; inference and the step in the image with equal memory
-# settings.
+# The aims come from the plan of this library. Each is judged as either side is run by default: the library keeps
+# freed memory (more on that below), a plain script does not.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 SAID = {
     "times_faster": "times faster than plain",
     "memory_part": "peak memory, part of plain's",
     "over_bare_passes": "time, in bare passes",
-    "times_of_ours": "time of the step in the image, in exact steps",
     "largest difference of I_f": "largest difference of I_f",
 }
 six = "six metrics {}x{}".format(*about["bench_metrics"]["settings"]["size"])
@@ -117,7 +113,7 @@ DEFAULT = {
     PLAIN: PLAIN,
     f"{BARE}, memory kept": BARE,
 }  # as each is run by default
-PAIRINGS = list(pairs["arm"].unique())  # of the memory setting
+PAIRINGS = list(pairs["arm"].unique())
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Four dot plots on logarithmic axes: seconds per meta-step and peak memory against the image side, for tdfusion, the plain form and the bare passes, with SegFormer and with YOLOv8 as the task"}, "figure": {"caption": "One meta-step on a batch of two, by image side. Dots: medians over rounds; bars: quartiles. Both axes are logarithmic. Memory: the largest resident memory of the process, less what it held before the first step.", "name": "fig-bench-meta"}}
 steps = cases[(cases.what == "meta-step") & (cases.threads == cases.threads.max())]
@@ -188,60 +184,6 @@ for name, text in [("digits", setting.get("digits")), *(("left out", note) for n
 # %% [markdown]
 # *Memory* is the peak of the whole process, libraries included; *difference* is the norm of the difference of the two
 # gradients over the norm of the plain one, in single precision.
-#
-# ## Beside other ways to the same gradient
-#
-# The plain form is also what *higher* and *TorchOpt* differentiate: an unrolled step. *Betty* takes a central difference along
-# $v$ by default, as DARTS proposed: two more passes, and an error. *MixFlow-MG* runs forward mode over reverse mode. None of
-# them uses that $\theta_\mathcal{G}$ enters $\mathcal{L}_f$ through the weights of the pixels alone. All three are written
-# plainly (`tdfusion/reference/alternatives.py`) and run here on the library's own $\mathcal{F}$ and $\mathcal{G}$, with the same memory
-# setting. The step in the image computes another gradient, the one of [3.7b](read_37_lookahead.ipynb).
-
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-against = whole[whole.times_of_ours.notna()]
-names = {
-    "finite difference": "finite difference (DARTS, Betty)",
-    "mixed mode": "forward over reverse (MixFlow-MG)",
-    "step in the image": "step in the image (another gradient)",
-}
-rows = [
-    (f"{r.height}x{r.width} {r.task}", names[r.arm.split(", ")[0]], str(r.threads), spread(r, "times_of_ours"),
-     f"{r.memory_part_over_start:.2f}", "" if np.isnan(away) else f"{away:.0e}")
-    for (_, r), away in zip(against[against.batch == 2].iterrows(),
-                            against[against.batch == 2].filter(like="relative_norm").max(axis=1))
-]  # fmt: skip
-rows.sort(key=lambda row: row[1])
-header = (
-    "",
-    "way",
-    "threads",
-    "time, in exact steps of the library",
-    "memory over start, part of it",
-    "difference",
-)
-display(Markdown(format_table(header, rows)))
-
-# %% [markdown]
-# Below 1, the other way is cheaper.
-#
-# **With the batch** at 64 px, SegFormer, per pair:
-
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-small = whole[
-    (whole.what == "meta-step") & (whole.height == 64) & (whole.threads == 2) & whole.median_s.notna()
-]
-small = small[small.task == "SegFormer-B0"]
-per_pair = small.assign(ms=1000 * small.median_s / small.batch).pivot(
-    index="batch", columns="arm", values="ms"
-)
-sides = {f"{side}, memory kept": side for side in (OURS, "step in the image", BARE)}
-rows = [(str(batch), *(f"{row[arm]:.0f} ms" for arm in sides)) for batch, row in per_pair.iterrows()]
-display(Markdown(format_table(("pairs", *sides.values()), rows)))
-
-# %% [markdown]
-# So there is little to win by computing for many batches at once what a meta phase leaves unchanged (the fused meta-training
-# pairs and the step of $\mathcal{T}$): a processor takes about as long for eight pairs at once as for eight one after the other,
-# and no pair comes twice in a phase.
 #
 # ## Which part is the memory setting?
 #
