@@ -96,6 +96,13 @@ def read_html(file: Path) -> BeautifulSoup:
     return BeautifulSoup(file.read_text("utf-8"), "html.parser")
 
 
+def first_page(html: Path) -> Path:
+    """The page to which the built book's ``index.html`` forwards."""
+    return (
+        html / urlsplit(read_html(html / "index.html").meta["content"].partition("url=")[2]).path
+    ).resolve()
+
+
 def chapters(first: Path) -> list[Chapter]:
     """Every page, in the order of the contents, which stand beside each of them."""
     found, part = [], ""
@@ -174,8 +181,8 @@ def one_page(html: Path) -> str:
     Args:
         html: the folder of the built book.
     """
-    first = html / urlsplit(read_html(html / "index.html").meta["content"].partition("url=")[2]).path
-    book = chapters(first.resolve())
+    first = first_page(html)
+    book = chapters(first)
     places = {chapter.file: chapter for chapter in book}
     head = read_html(first).head
     sheets = list(head.select("link[rel=stylesheet]"))
