@@ -26,7 +26,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from browser import SETTLE, Browser, chromium, opened
 from bs4 import BeautifulSoup, Tag
-from print_book import ROOT, Chapter, chapters, first_page, read_html
+from print_book import ROOT, Chapter, chapters, first_page, joint_long_names, read_html
 
 from tdfusion.files import whole_file
 
@@ -96,6 +96,7 @@ def explorers(browser: Browser, file: Path) -> list[tuple[str, bytes]]:
     if "tdx-twin" not in file.read_text("utf-8"):
         return []
     with opened(browser, file, width=800, patience=120) as (page, _):
+        page.emulate_media(media="print", color_scheme="light")  # without the bar that stays above the page
         page.evaluate(SETTLE)
         page.add_style_tag(content=STILL)
         page.wait_for_function(
@@ -115,6 +116,7 @@ def article(
         name = f"images/{chapter.anchor()}-{at}.png"
         files[name] = picture
         twin.replace_with(BeautifulSoup().new_tag("img", src=name, alt=f"{label}, before anything is chosen"))
+    joint_long_names(content)
     for node in content.select(LEFT_OUT):
         node.decompose()
     for node in content.select("details"):

@@ -116,6 +116,14 @@ def chapters(first: Path) -> list[Chapter]:
     return found
 
 
+def joint_long_names(content: Tag) -> None:
+    """Let the long names in tables end a line at their joints."""
+    for cell in content.select("td"):
+        for text in cell.find_all(string=LONG_WORD):
+            if not text.find_parent(class_="math"):
+                text.replace_with(BeautifulSoup(JOINT.sub("<wbr>", escape(text)), "html.parser"))
+
+
 def article(chapter: Chapter, places: dict[Path, Chapter]) -> Tag:
     """What a page says, with its anchors and links as those of the whole book."""
     content = read_html(chapter.file).select_one("article.bd-article")
@@ -128,10 +136,7 @@ def article(chapter: Chapter, places: dict[Path, Chapter]) -> Tag:
             hidden.decompose()
         else:
             hidden["open"] = ""
-    for cell in content.select("td"):
-        for text in cell.find_all(string=LONG_WORD):
-            if not text.find_parent(class_="math"):
-                text.replace_with(BeautifulSoup(JOINT.sub("<wbr>", escape(text)), "html.parser"))
+    joint_long_names(content)
     for node in content.find_all(True):
         if node.find_parent("svg"):
             continue
