@@ -34,9 +34,8 @@ STYLE = Path(__file__).with_name("epub.css")
 KINDS = {".xhtml": "application/xhtml+xml", ".css": "text/css", ".png": "image/png", ".svg": "image/svg+xml"}
 LEFT_OUT = "script, style, link, button, noscript, details.hide, .tdx, .headerlink, .sd-summary-state-marker"
 TO_MATHML = "(all) => all.map(([tex, display]) => MathJax.tex2mml(tex, {display}))"
-STILL = (
-    ".tdx-bar, .tdx button { display: none !important; } .tdx-chart { margin: 0 auto; overflow: visible; }"
-)
+STILL = """.tdx-bar, .tdx button { display: none !important; }
+.tdx-chart { margin: 0.6rem auto 1rem !important; max-width: 30rem !important; overflow: visible !important; }"""
 ALPHABET = re.compile(r'<mi mathvariant="(script|double-struck|bold)">([A-Z])</mi>')
 PAGE = """<?xml version="1.0" encoding="utf-8"?>
 <!DOCTYPE html>
