@@ -39,6 +39,8 @@ class Launched(SphinxDirective):
         self.state.nested_parse(
             StringList(said, self.state_machine.document["source"]), self.content_offset, box
         )
+        for part in box.children:
+            part["classes"].append("launched")  # print and EPUB, which have no buttons, leave it out
         return box.children
 
 

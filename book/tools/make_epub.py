@@ -32,7 +32,7 @@ from tdfusion.files import whole_file
 
 STYLE = Path(__file__).with_name("epub.css")
 KINDS = {".xhtml": "application/xhtml+xml", ".css": "text/css", ".png": "image/png", ".svg": "image/svg+xml"}
-LEFT_OUT = "script, style, link, button, noscript, details.hide, .tdx, .headerlink, .sd-summary-state-marker"
+LEFT_OUT = "script, style, link, button, noscript, details.hide, .tdx, .launched, .headerlink, .sd-summary-state-marker"
 TO_MATHML = "(all) => all.map(([tex, display]) => MathJax.tex2mml(tex, {display}))"
 STILL = """.tdx-bar, .tdx button { display: none !important; }
 .tdx-chart { margin: 0.6rem auto 1rem !important; max-width: 30rem !important; overflow: visible !important; }"""
