@@ -38,7 +38,7 @@ PAPER = {
 }  # fmt: skip
 TALL = 500  # pixels, two fifths of a page: such a listing goes on overleaf rather than leave a hole before it
 LONG_WORD = re.compile(
-    r"\S{30,}"
+    r"\S{20,}"
 )  # would hold a column of a table open: it may end a line where it has a joint
 JOINT = re.compile(r"(?<=[./_])(?=\w)")
 # What is wider than the paper is made smaller: nothing can be scrolled there.
