@@ -9,10 +9,11 @@ ENV     = .make/env
 # One thread per worker: two workers on two cores are faster than two threads each.
 QUIET   = MPLBACKEND=Agg HF_HUB_OFFLINE=1 YOLO_OFFLINE=true TOKENIZERS_PARALLELISM=false PYDEVD_DISABLE_FILE_VALIDATION=1
 
-.PHONY: help book pdf test unit nbval lint rerun bench lock sync clean
+.PHONY: help book pdf epub test unit nbval lint rerun bench lock sync clean
 help:
 	@sed -n '1,3s/^# //p' $(MAKEFILE_LIST)
 	@echo "make pdf    the book as one file, _build/pdf/tdfusion.pdf (needs Chromium)"
+	@echo "make epub   the book for a reader of EPUB, _build/epub/tdfusion.epub (needs Chromium)"
 	@echo "make rerun  every notebook executed again, then the book"
 	@echo "make bench  the side-by-side measurements (quiet machine wanted)"
 	@echo "make lock   requirements.lock compiled again from pyproject.toml"
@@ -34,6 +35,10 @@ book: $(ENV)
 pdf: book
 	@echo "== pdf: printing every page (a few minutes)"
 	@$(QUIET) $(BIN)/python book/tools/print_book.py
+
+epub: book
+	@echo "== epub: every page, its formulas as MathML (a minute)"
+	@$(QUIET) $(BIN)/python book/tools/make_epub.py
 
 test: lint unit nbval
 	@echo "== all tests passed"

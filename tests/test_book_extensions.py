@@ -9,6 +9,7 @@ import sys
 from html import unescape
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
@@ -241,3 +242,60 @@ def test_what_is_missing_is_a_warning_which_fails_the_book(root: Path) -> None:
     ):
         assert part in warnings
     assert "torch" not in warnings  # other libraries have no page here
+
+
+def launch_links(folder: Path, address: str) -> tuple[dict[str, str], str]:
+    """A book of a page and a notebook, by the settings of the book: where its buttons lead, and what the page says."""
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text())
+    settings["repository"]["url"] = address
+    settings["sphinx"]["local_extensions"] = {
+        "launch": str(ROOT / "book" / "_ext"),
+        "offline": str(ROOT / "book" / "_ext"),
+    }
+    settings["sphinx"]["config"] = {"html_theme_options": settings["sphinx"]["config"]["html_theme_options"]}
+    for key in ("bibtex_bibfiles", "logo", "html"):
+        settings.pop(key)
+    (folder / "notebooks").mkdir()
+    (folder / "_config.yml").write_text(yaml.safe_dump(settings))
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters:\n- file: notebooks/small\n")
+    (folder / "index.md").write_text(
+        "# A page\n\n````{launched}\nRun\n\n```\nclone ADDRESS; cd NAME\n```\n````\n\nThe end.\n"
+    )
+    cell = nbformat.v4.new_markdown_cell("# A notebook")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[cell], metadata=kernel), folder / "notebooks" / "small.ipynb"
+    )
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(folder)]
+    command += ["-W", "-n", "--keep-going", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    html = folder / "_build" / "html"
+    buttons = re.findall(
+        r'<a href="(https?://[^"]+)"[^>]*\btitle="Launch on (\w+)"',
+        (html / "notebooks" / "small.html").read_text(),
+    )
+    page = (html / "index.html").read_text()
+    assert "Launch on" not in page
+    text = unescape(re.sub(r"<[^>]+>", "", page.partition("<article")[2].partition("</article>")[0]))
+    return {name: unescape(link) for link, name in buttons}, text
+
+
+def test_a_notebook_can_be_launched_where_the_repository_has_an_address(tmp_path: Path) -> None:
+    buttons, text = launch_links(tmp_path, "https://github.com/someone/the-book/")
+    assert buttons == {
+        "Binder": "https://mybinder.org/v2/gh/someone/the-book/main?urlpath=lab/tree/notebooks/small.ipynb",
+        "Colab": "https://colab.research.google.com/github/someone/the-book/blob/main/notebooks/small.ipynb",
+    }
+    assert "clone https://github.com/someone/the-book; cd the-book\n" in text
+
+
+def test_elsewhere_than_on_GitHub_there_is_no_Colab(tmp_path: Path) -> None:
+    buttons, _ = launch_links(tmp_path, "https://gitlab.com/someone/the-book")
+    assert list(buttons) == ["Binder"]
+
+
+def test_without_an_address_there_are_no_buttons_and_nothing_is_said_of_them(tmp_path: Path) -> None:
+    buttons, text = launch_links(tmp_path, "")
+    assert buttons == {}
+    assert "clone" not in text and "Run" not in text and "The end." in text

@@ -11,6 +11,7 @@ place; Chromium prints it, with bookmarks, once every equation, picture and expl
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,14 +31,51 @@ WIDTH = int((210 - 2 * 18) / 25.4 * 96 / SCALE)  # of the text on A4, in the pag
 PATIENCE = 900.0  # seconds for any one step: the whole book is one page, and the machine may be busy
 MARGIN = {"top": "16mm", "bottom": "18mm", "left": "18mm", "right": "18mm"}
 NUMBER = '<div style="width: 100%; text-align: center; font: 9px sans-serif"><span class="pageNumber"></span></div>'
+PAPER = {
+    "format": "A4", "scale": SCALE, "margin": MARGIN, "print_background": True,
+    "display_header_footer": True, "header_template": "<span></span>", "footer_template": NUMBER,
+    "outline": True, "tagged": True,
+}  # fmt: skip
+TALL = 500  # pixels, two fifths of a page: such a listing goes on overleaf rather than leave a hole before it
+LONG_WORD = re.compile(
+    r"\S{20,}"
+)  # would hold a column of a table open: it may end a line where it has a joint
+JOINT = re.compile(r"(?<=[./_])(?=\w)")
 # What is wider than the paper is made smaller: nothing can be scrolled there.
-FIT = """() => {
+FIT = """(tall) => {
+  for (const part of document.querySelectorAll(".libcode, div[class*='highlight']"))
+    if (part.offsetHeight > tall) part.style.breakInside = "auto";
   const wide = "table, pre, div.math, .cell_output > .output, .tdx";
   for (const part of document.querySelectorAll(wide)) {
     const room = part.parentElement.clientWidth;
-    const needed = Math.max(part.scrollWidth, part.getBoundingClientRect().width);
+    const math = part.querySelector(":scope > mjx-container"); // gives way to the equation's number
+    const needed = Math.max(part.scrollWidth, part.getBoundingClientRect().width)
+      + (math ? math.scrollWidth - math.clientWidth : 0);
     if (room && needed > room + 1) part.style.zoom = room / needed;
   }
+}"""
+
+
+# What would stand beyond the paper's edge, or behind the edge of a box that only a screen could scroll.
+CUT = """() => {
+  const edge = document.documentElement.clientWidth + 1;
+  const seen = (box) => box.width > 1 && box.height > 1;
+  const cut = [...document.querySelectorAll("body *:not(mjx-container *)")].filter((part) => {
+    const box = part.getBoundingClientRect();
+    if (!seen(box)) return false;
+    if (box.right > edge || box.left < -1) return true;
+    const math = part.matches(".math") && part.querySelector("mjx-container"); // holds a second, hidden form
+    if (math) return math.getBoundingClientRect().right > box.right + 1;
+    return part.clientWidth > 1 && part.scrollWidth > part.clientWidth + 1
+      && getComputedStyle(part).overflowX !== "visible";
+  });
+  return cut.map((part) => `${part.localName} at ${part.closest("[id]")?.id}: ${part.textContent.trim().slice(0, 60)}`);
+}"""
+# The numbers of the pages, into the contents; and what of them has none.
+NUMBERED = """(numbers) => {
+  const places = [...document.querySelectorAll(".book-contents [data-page-of]")];
+  places.forEach((place) => { place.textContent = numbers[place.dataset.pageOf] ?? ""; });
+  return places.filter((place) => !place.textContent).map((place) => place.dataset.pageOf);
 }"""
 
 
@@ -58,6 +96,13 @@ def read_html(file: Path) -> BeautifulSoup:
     return BeautifulSoup(file.read_text("utf-8"), "html.parser")
 
 
+def first_page(html: Path) -> Path:
+    """The page to which the built book's ``index.html`` forwards."""
+    return (
+        html / urlsplit(read_html(html / "index.html").meta["content"].partition("url=")[2]).path
+    ).resolve()
+
+
 def chapters(first: Path) -> list[Chapter]:
     """Every page, in the order of the contents, which stand beside each of them."""
     found, part = [], ""
@@ -69,6 +114,14 @@ def chapters(first: Path) -> list[Chapter]:
         place = unquote(urlsplit(entry["href"]).path)
         found.append(Chapter(part, text, (first.parent / place).resolve() if place else first))
     return found
+
+
+def joint_long_names(content: Tag) -> None:
+    """Let the long names in tables end a line at their joints."""
+    for cell in content.select("td"):
+        for text in cell.find_all(string=LONG_WORD):
+            if not text.find_parent(class_="math"):
+                text.replace_with(BeautifulSoup(JOINT.sub("<wbr>", escape(text)), "html.parser"))
 
 
 def article(chapter: Chapter, places: dict[Path, Chapter]) -> Tag:
@@ -83,6 +136,7 @@ def article(chapter: Chapter, places: dict[Path, Chapter]) -> Tag:
             hidden.decompose()
         else:
             hidden["open"] = ""
+    joint_long_names(content)
     for node in content.find_all(True):
         if node.find_parent("svg"):
             continue
@@ -121,7 +175,8 @@ def contents(book: list[Chapter]) -> Iterator[str]:
         if chapter.part != part:
             part = chapter.part
             yield f'<li class="part">{escape(part)}</li>'
-        yield f'<li><a href="#{chapter.anchor()}">{escape(chapter.title)}</a></li>'
+        link = f'<a href="#{chapter.anchor()}">{escape(chapter.title)}</a>'
+        yield f'<li>{link}<i class="leader"></i><span data-page-of="{chapter.anchor()}"></span></li>'
     yield "</ul></nav>"
 
 
@@ -131,8 +186,8 @@ def one_page(html: Path) -> str:
     Args:
         html: the folder of the built book.
     """
-    first = html / urlsplit(read_html(html / "index.html").meta["content"].partition("url=")[2]).path
-    book = chapters(first.resolve())
+    first = first_page(html)
+    book = chapters(first)
     places = {chapter.file: chapter for chapter in book}
     head = read_html(first).head
     sheets = list(head.select("link[rel=stylesheet]"))
@@ -154,6 +209,13 @@ def one_page(html: Path) -> str:
     )
 
 
+def page_numbers(pdf: bytes) -> dict[str, int]:
+    """The page of each named place, counted from 1, from a PDF as Chromium writes it: its objects are plain text."""
+    pages = re.findall(rb"(\d+) 0 obj\s*<<\s*/Type /Page\b", pdf)
+    places = re.findall(rb"/([\w-]+) \[(\d+) 0 R /XYZ ", pdf)
+    return {name.decode(): pages.index(page) + 1 for name, page in places}
+
+
 def print_book(browser: Browser, html: Path, out: Path) -> list[str]:
     """Print the built book into ``out``, whole or not at all; the problems that were met."""
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -164,15 +226,15 @@ def print_book(browser: Browser, html: Path, out: Path) -> list[str]:
         page.evaluate(SETTLE)
         for kind in page.evaluate("[...document.querySelectorAll('.tdx-twin')].map((t) => t.dataset.tdx)"):
             page.wait_for_selector(f"[data-tdx='{kind}'] .tdx[data-drawn]", state="attached")
-        page.evaluate(FIT)
+        page.evaluate(FIT, TALL)
         report = page.evaluate(REPORT)
         problems += [f"{key}: {said}" for key in ("images", "wrong", "bare") for said in report[key]]
+        problems += [f"cut off: {said}" for said in page.evaluate(CUT)]
+        page.evaluate(
+            NUMBERED, page_numbers(page.pdf(**PAPER))
+        )  # no style sheet can ask for a page's number here
         with whole_file(out) as part:
-            page.pdf(
-                path=part, format="A4", scale=SCALE, margin=MARGIN, print_background=True,
-                display_header_footer=True, header_template="<span></span>", footer_template=NUMBER,
-                outline=True, tagged=True,
-            )  # fmt: skip
+            page.pdf(path=part, **PAPER)
     whole.unlink()
     return problems
 
