@@ -324,6 +324,19 @@ def open_page(browser) -> Iterator[Any]:
 KINDS = ("weights", "landscape", "lens", "playground", "lookahead")
 
 
+def test_no_label_of_a_chart_stands_outside_it(open_page) -> None:
+    """Names on the page are longer than those of the tests; a drawing is cut off at its edge."""
+    chart = "root.querySelector('svg.tdx-chart')"
+    outside = f"""[...{chart}.querySelectorAll("text")].filter((text) => {{
+        const [box, all] = [text, {chart}].map((node) => node.getBoundingClientRect());
+        return box.left < all.left - 1 || box.right > all.right + 1
+          || box.top < all.top - 1 || box.bottom > all.bottom + 1;
+      }}).map((text) => text.textContent)"""
+    seen = open_page("lookahead")
+    assert seen.root(f"{chart}.querySelectorAll('text').length") > 8
+    assert seen.root(outside) == []
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_control_changes_the_picture_on_the_built_page(open_page, kind) -> None:
     seen = open_page(kind)

@@ -575,35 +575,35 @@ async function playground(ui) {
 
 // Shares of right signs over the stops: a line per F through the mean of its seeds, a dot per seed.
 function Shares(stops, seeds) {
-  const [w, height, left, bottom] = [440, 230, 44, 64];
+  const names = Object.keys(seeds);
+  const [w, top, left, bottom] = [440, 14 + 15 * names.length, 78, 74]; // a line of the legend for each F
+  const height = top + 140 + bottom;
   const shares = Object.values(seeds).flat(2);
   const [low, high] = [Math.min(0.45, ...shares) - 0.02, Math.max(0.55, ...shares) + 0.02];
   const x = (i) => left + 12 + (i * (w - left - 36)) / Math.max(stops.length - 1, 1);
-  const y = (v) => height - bottom - ((v - low) / (high - low)) * (height - bottom - 24);
+  const y = (v) => height - bottom - ((v - low) / (high - low)) * (height - bottom - top - 4);
   const svg = h("svg", { class: "tdx-chart", viewBox: `0 0 ${w} ${height}`, role: "img" });
   const mean = (list) => list.reduce((sum, v) => sum + v, 0) / list.length;
   const line = (by) => by.map((list, i) => `${i ? "L" : "M"}${x(i).toFixed(1)} ${y(mean(list)).toFixed(1)}`).join("");
-  const names = Object.keys(seeds);
-  const at = (k) => left + 8 + names.slice(0, k).reduce((sum, name) => sum + 42 + 6.4 * name.length, 0);
   const ticks = Array.from({ length: 21 }, (_, i) => i / 20).filter((t) => t > low && t < high);
   return {
     svg, mean,
     draw(network, stop, words) {
       svg.setAttribute("aria-label", `Share of right signs against how far ahead the loss looks. ${words}`);
       svg.replaceChildren(
-        h("path", { class: "tdx-axis", d: `M${left} 20V${height - bottom}H${w - 12}` }),
+        h("path", { class: "tdx-axis", d: `M${left} ${top}V${height - bottom}H${w - 12}` }),
         h("line", { class: "tdx-axis", "stroke-dasharray": "2 3", x1: left, x2: w - 12, y1: y(0.5), y2: y(0.5) }),
         ...ticks.map((t) => h("text", { x: left - 4, y: y(t) + 4, "text-anchor": "end" }, `${Math.round(100 * t)} %`)),
         ...stops.map((name, i) => h("text", {
           transform: `translate(${x(i) + 4} ${height - bottom + 13}) rotate(-35)`, "text-anchor": "end" }, name)),
-        h("line", { class: "tdx-mark tdx-sum", x1: x(stop), x2: x(stop), y1: 20, y2: height - bottom }),
+        h("line", { class: "tdx-mark tdx-sum", x1: x(stop), x2: x(stop), y1: top, y2: height - bottom }),
         ...Object.entries(seeds).flatMap(([name, by], k) => [
           h("g", { class: name === network ? "" : "tdx-other" },
             h("path", { class: `tdx-curve tdx-c${k}`, d: line(by) }),
             by.flatMap((list, i) => list.map((v) =>
               h("circle", { class: `tdx-dot tdx-c${k}`, cx: x(i), cy: y(v), r: 2.5 })))),
-          h("line", { class: `tdx-curve tdx-c${k}`, x1: at(k), x2: at(k) + 24, y1: 9, y2: 9 }),
-          h("text", { x: at(k) + 29, y: 13 }, name)]));
+          h("line", { class: `tdx-curve tdx-c${k}`, x1: left + 8, x2: left + 32, y1: 9 + 15 * k, y2: 9 + 15 * k }),
+          h("text", { x: left + 37, y: 13 + 15 * k }, name)]));
     },
   };
 }
