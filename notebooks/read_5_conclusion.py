@@ -53,7 +53,7 @@ def said(arm: str, base: str, metric: str = "mIoU") -> str:
 rows = [
     ("The meta-gradient, Eqs. (4) to (7)", "exact by four computations; one pass forward in the place of a double backward", "{doc}`read_34_meta`"),
     ("Eq. (11)", "as printed no valid expression; its idea is right, and corrected it equals the meta-gradient", "{doc}`read_37_theory`"),
-    ("The paper's single step", "of the weights that it asks for at one state, half go the wrong way: a step of F moves all pixels together", "{doc}`read_37_lookahead`"),
+    ("The paper's single step", "of the weights that it asks for at one state, half go the wrong way: a step of F moves all pixels together; learned so, w goes to one image everywhere", "{doc}`read_37_lookahead`, {doc}`read_44_mechanism`"),
     ("A loss taught by the task alone, against w = 1/2", said("small: taught", "small: half"), "{doc}`read_44_mechanism`"),
     ("The same learned by Algorithm 1 as printed, one step of F", said("small: one step", "small: half"), ""),
     ("The same learned by Algorithm 1 with the step in the image", said("small: image step", "small: half"), ""),
