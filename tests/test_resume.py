@@ -103,7 +103,9 @@ def test_ctrl_c_leaves_a_checkpoint_that_the_command_resumes(tmp_path, capsys) -
     epochs = state["epoch"] + 1
     again = ["train", "--out", str(tmp_path / "run"), "--resume", "--scored", "0", "--set", f"L={epochs}"]
     assert main(again) == 0
-    whole = Trainer(make_config("smoke", None, **TINY | {"L": epochs}))  # as the command, which names no variant
+    whole = Trainer(
+        make_config("smoke", None, **TINY | {"L": epochs})
+    )  # as the command, which names no variant
     whole.run(progress=False)
     written = [json.loads(line) for line in history.read_text().splitlines()]
     assert [row["L_f"] for row in written] == pytest.approx([row["L_f"] for row in whole.history], rel=1e-4)
