@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from studies.judged import OTHER_SEEDS, SHOWN, STEPS, command, image_scores, judged, map_scores, shown
 from studies.lookahead_arms import ARMS, SEEDS, TEACHER, jobs, needs_teacher
+from studies.plain_images import PLAIN_IMAGES
 from studies.plain_weights import RULES
 from studies.scene_parts import Scenes, fuse_all, load, region_means, weights_all
 from studies.scene_run import Run, build_G, shuffled
@@ -80,15 +81,14 @@ def run_arm(name: str, seed: int, train: Scenes, test: Scenes) -> dict:
 
 def run_image(name: str, seed: int, train: Scenes, test: Scenes) -> dict:
     """No F: the judges, and the metrics where there is one image, on what needs none."""
-    make = {
-        "infrared": lambda s: s.ir,
-        "visible": lambda s: s.vi,
-        "mean": lambda s: (s.ir + s.vi) / 2,
-        "max": lambda s: torch.maximum(s.ir, s.vi),
-        "oracle mix": lambda s: s.oracle * s.ir + (1 - s.oracle) * s.vi,
-        "two channels": lambda s: torch.cat([s.ir, s.vi], 1),
-        "w alone": lambda s: w_given(name, seed, s),
-    }[name]
+
+    def make(scenes: Scenes) -> Tensor:
+        if name in PLAIN_IMAGES:
+            return PLAIN_IMAGES[name](scenes.ir, scenes.vi)
+        if name == "oracle mix":
+            return scenes.oracle * scenes.ir + (1 - scenes.oracle) * scenes.vi
+        return w_given(name, seed, scenes)  # "w alone"
+
     made = Provenance.begin(seed=seed)
     images = make(train), make(test)
     found = {"arm": name, "seed": seed, "judged": judged(*images, train, test, seed)}

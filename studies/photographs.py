@@ -28,12 +28,14 @@ from tqdm import tqdm
 
 from studies.judged import OTHER_SEEDS, command
 from studies.photographs_arms import ARMS, CLASSES, FOLDS, JUDGE, REFERENCE, SCALE, SIZES, TEACHER, jobs
+from studies.plain_images import PLAIN_IMAGES
 from tdfusion.config import make_config
 from tdfusion.data.pair import Pair
 from tdfusion.data.readers import NamedSource, PairDataset, open_dataset
 from tdfusion.data.splits import blocks_of, named_folds
 from tdfusion.downstream.judge import score_judge, small_segformer, train_judge
 from tdfusion.downstream.protocols import SEGFORMERS
+from tdfusion.downstream.scores import Scores, segmentation_scores
 from tdfusion.files import whole_file
 from tdfusion.models import FusionNet
 from tdfusion.runs.provenance import Provenance
@@ -129,15 +131,8 @@ def teacher_file(pairs: Photographs, seed: int, fold: int) -> Path:
 
 def images_of(name: str, seed: int, fold: int, pairs: Photographs) -> Tensor:
     """What is judged, (N, C, H, W) of every pair: no F, the reference's, or that of an arm."""
-    plain = {
-        "infrared": lambda: pairs.ir,
-        "visible": lambda: pairs.vi,
-        "mean": lambda: (pairs.ir + pairs.vi) / 2,
-        "max": lambda: torch.maximum(pairs.ir, pairs.vi),
-        "two channels": lambda: torch.cat([pairs.ir, pairs.vi], 1),
-    }
-    if name in plain:
-        return plain[name]()
+    if name in PLAIN_IMAGES:
+        return PLAIN_IMAGES[name](pairs.ir, pairs.vi)
     F = FusionNet.from_file(reference()) if name == REFERENCE else train_F(name, seed, fold, pairs)
     with torch.no_grad():
         both = zip(pairs.ir.split(8), pairs.vi.split(8), strict=True)
@@ -168,19 +163,13 @@ def run_job(job: str, seed: int) -> dict[str, Any]:
         "confusion": [confusion[at] for at in range(len(blocks))],
         "ends": ends,
     }
-    whole = np.sum(found["confusion"], 0)
-    return found | {"judged": {"": (mean_iou(whole), {})}, "provenance": made.finish()}
+    scores = scores_of(np.sum(found["confusion"], 0), seed)
+    return found | {"judged": {"": (scores.values["mIoU"], {})}, "provenance": made.finish()}
 
 
-def iou(confusion: np.ndarray) -> np.ndarray:
-    """Of every class, from pixels (true, predicted); NaN for one that is neither there nor predicted."""
-    with np.errstate(invalid="ignore"):
-        return np.diag(confusion) / (confusion.sum(0) + confusion.sum(1) - np.diag(confusion))
-
-
-def mean_iou(confusion: np.ndarray) -> float:
-    """Over the classes that the ground truth has."""
-    return float(iou(confusion)[confusion.sum(1) > 0].mean())
+def scores_of(confusion: np.ndarray, seed: int) -> Scores:
+    """IoU of every class and their mean, over those that the ground truth has."""
+    return segmentation_scores(confusion, CLASSES, dataset="MSRS", source="", seed=seed, images=0)
 
 
 def rows(run: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -189,15 +178,14 @@ def rows(run: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for condition, end in CONDITIONS.items():
         here = np.flatnonzero(ends == end if end else np.full(len(ends), True))
         whole = confusion[here].sum(0)
+        scores = scores_of(whole, run["seed"])
         common = {"data": "MSRS", "arm": run["arm"], "task": condition, "seed": run["seed"]}
-        yield common | {"values": {"mIoU": mean_iou(whole)}}
-        for name, value in zip(CLASSES, iou(whole), strict=True):
-            yield common | {"group": name, "values": {"IoU": float(value)}}
+        yield common | {"values": {"mIoU": scores.values["mIoU"]}}
+        for of_class in scores.classes:
+            yield common | {"group": of_class.name, "values": {"IoU": of_class.values["IoU"]}}
         for block in here:
-            yield common | {
-                "group": f"without block {block}",
-                "values": {"mIoU": mean_iou(whole - confusion[block])},
-            }
+            rest = scores_of(whole - confusion[block], run["seed"])
+            yield common | {"group": f"without block {block}", "values": {"mIoU": rest.values["mIoU"]}}
 
 
 if __name__ == "__main__":

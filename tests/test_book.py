@@ -132,7 +132,6 @@ def test_notebook_writes_plain_tex(notebook: Path) -> None:
 NO_ANSWER = ["book/notation", "book/use/api", "book/bibliography"]  # lists to look things up in
 OPENED_OTHERWISE = [  # opened otherwise
     "book/index",
-    "notebooks/read_42_table1",
     "notebooks/read_45_ablations",
     "book/reproduce/lookahead_plan",
     "book/reproduce/recipes_plan",
