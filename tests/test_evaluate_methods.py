@@ -295,6 +295,11 @@ def test_what_the_command_refuses(
     assert error.count("\n") == 1
 
 
+def test_the_command_takes_frames_for_one_draw(folders: dict[str, Path], capsys) -> None:
+    assert main(command(folders, "--fused", str(folders["ours"]), "--against", "mean", "--block", "2")) == 0
+    assert "blocks of 2 frames" in capsys.readouterr().out
+
+
 def test_undefined_values_name_the_method(folders: dict[str, Path]) -> None:
     shutil.copy(folders["vi"] / "002D.png", folders["theirs"] / "002D.png")
     methods = {name: folders[name] for name in ("ours", "theirs")}
