@@ -133,6 +133,7 @@ def test_a_judge_sees_windows_of_the_size_that_is_asked_for() -> None:
         def forward(self, I_f: Tensor, batch: Any) -> Tensor:
             sizes.append((*I_f.shape[-2:], *batch.mask.shape[-2:]))
             places.append(float(I_f.min()))
+            assert torch.equal(batch.mask, (I_f[:, 0] > 0.5).long())  # the mask has the same window
             return super().forward(I_f, batch)
 
     places: list[float] = []
